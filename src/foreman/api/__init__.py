@@ -1,0 +1,1 @@
+"""The way in over HTTP: schema, application, problems, and the client with the same methods as the embedded Foreman."""

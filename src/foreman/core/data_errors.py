@@ -1,0 +1,187 @@
+"""What log and storage workers answer when they do not answer with data.
+
+On the wire each is a RESP error whose first word is ``word`` and whose next words are the facts, so that any Redis client
+can read it and ours can rebuild the class (:func:`data_error_from_wire`).
+"""
+
+from typing import ClassVar
+
+from foreman.core.errors import ForemanError
+
+__all__ = [
+    "DataPlaneError",
+    "InvalidCommand",
+    "Locked",
+    "NewerEpochExists",
+    "NewerLockExists",
+    "NotLocked",
+    "NotReady",
+    "StorageFault",
+    "TooLarge",
+    "TooManyParked",
+    "TransactionOutOfOrder",
+    "VersionTooNew",
+    "VersionTooOld",
+]
+
+
+class DataPlaneError(ForemanError):
+    code, http_status = "data_plane_error", 500
+    word: ClassVar[str] = "ERR"
+
+    def wire(self) -> str:
+        """The error line without its leading minus."""
+        facts = " ".join(str(value) for value in self.facts().values())
+        return f"{self.word} {facts} {self}".replace("\r", " ").replace("\n", " ")
+
+
+class TransactionOutOfOrder(DataPlaneError):
+    """``expected``: the previous_version the log would take now (its last version)."""
+
+    code, http_status, word, fields = "transaction_out_of_order", 409, "TXOUTOFORDER", ("expected",)
+
+    def __init__(self, expected: int) -> None:
+        super().__init__(expected)
+        self.expected = int(expected)
+
+    def __str__(self) -> str:
+        return f"the log expects previous version {self.expected}"
+
+
+class Locked(DataPlaneError):
+    code, http_status, word = "locked", 409, "LOCKED"
+
+    def __str__(self) -> str:
+        return "the worker is locked for recovery"
+
+
+class NotLocked(DataPlaneError):
+    code, http_status, word = "not_locked", 409, "NOTLOCKED"
+
+    def __str__(self) -> str:
+        return "only a locked worker does this"
+
+
+class NotReady(DataPlaneError):
+    code, http_status, word = "not_ready", 503, "NOTREADY"
+
+    def __str__(self) -> str:
+        return "the worker is not ready yet; try again"
+
+
+class NewerEpochExists(DataPlaneError):
+    code, http_status, word, fields = "newer_epoch_exists", 409, "NEWEREPOCH", ("epoch",)
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(epoch)
+        self.epoch = int(epoch)
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch} has begun; this caller is deposed"
+
+
+class NewerLockExists(DataPlaneError):
+    """``generation`` and ``recovery_id`` of the lock that is held and newer."""
+
+    code, http_status, word, fields = "newer_lock_exists", 409, "NEWERLOCK", ("generation", "recovery_id")
+
+    def __init__(self, generation: int, recovery_id: str) -> None:
+        super().__init__(generation, recovery_id)
+        self.generation, self.recovery_id = int(generation), str(recovery_id)
+
+    def __str__(self) -> str:
+        return f"the worker is locked by a newer recovery ({self.generation}, {self.recovery_id})"
+
+
+class VersionTooOld(DataPlaneError):
+    code, http_status, word, fields = "version_too_old", 410, "VERSIONTOOOLD", ("oldest",)
+
+    def __init__(self, oldest: int) -> None:
+        super().__init__(oldest)
+        self.oldest = int(oldest)
+
+    def __str__(self) -> str:
+        return f"the oldest version kept is {self.oldest}"
+
+
+class VersionTooNew(DataPlaneError):
+    code, http_status, word, fields = "version_too_new", 425, "VERSIONTOONEW", ("newest",)
+
+    def __init__(self, newest: int) -> None:
+        super().__init__(newest)
+        self.newest = int(newest)
+
+    def __str__(self) -> str:
+        return f"the newest version here is {self.newest}"
+
+
+class TooLarge(DataPlaneError):
+    """``what`` (one word) has ``size`` bytes; ``limit`` are allowed."""
+
+    code, http_status, word, fields = "too_large", 413, "TOOLARGE", ("what", "size", "limit")
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(what, size, limit)
+        self.what, self.size, self.limit = what, int(size), int(limit)
+
+    def __str__(self) -> str:
+        return f"the {self.what} has {self.size} bytes; the limit is {self.limit}"
+
+
+class TooManyParked(DataPlaneError):
+    code, http_status, word, fields = "too_many_parked", 503, "TOOMANYPARKED", ("limit",)
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = int(limit)
+
+    def __str__(self) -> str:
+        return f"{self.limit} requests wait already; try again later"
+
+
+class StorageFault(DataPlaneError):
+    """The disk failed. ``errno_name`` as in errno.h; ``path`` where."""
+
+    code, http_status, word, fields = "storage_fault", 507, "IOFAULT", ("errno_name", "path")
+
+    def __init__(self, errno_name: str, path: str) -> None:
+        super().__init__(errno_name, path)
+        self.errno_name, self.path = errno_name, path
+
+    def __str__(self) -> str:
+        return f"{self.errno_name} at {self.path}"
+
+
+class InvalidCommand(DataPlaneError):
+    """A command that is unknown or has wrong arguments. ``problem``: one sentence."""
+
+    code, http_status, word, fields = "invalid_command", 422, "ERR", ("problem",)
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def wire(self) -> str:
+        return f"{self.word} {self.problem}".replace("\r", " ").replace("\n", " ")
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+def _by_word() -> dict[str, type[DataPlaneError]]:
+    return {kind.word: kind for kind in DataPlaneError.__subclasses__()}
+
+
+def data_error_from_wire(line: str) -> DataPlaneError:
+    """The class behind an error line of a worker; an unknown word is an InvalidCommand that carries the line."""
+    word, _, rest = line.partition(" ")
+    kind = _by_word().get(word, InvalidCommand)
+    if kind is InvalidCommand:
+        return InvalidCommand(rest if word == "ERR" else line)
+    parts = rest.split(" ")
+    if len(parts) < len(kind.fields):
+        return InvalidCommand(line)
+    try:
+        return kind(*parts[: len(kind.fields)])
+    except ValueError:
+        return InvalidCommand(line)

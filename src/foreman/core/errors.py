@@ -1,0 +1,333 @@
+"""Everything that can go wrong, as one tree.
+
+    ForemanError
+    ├─ InvalidWorkerId · InvalidClusterName · UnknownKind · InvalidParams · InvalidRequest · InvalidConfiguration  the caller's
+    ├─ WorkerNotFound · WorkerExists · WorkerDirectoryBusy · WorkerBusy            this worker's state
+    ├─ FailedToStart · FailedToRemoveDirectory · BatchFailed · WorkersUnhealthy    what was tried failed
+    ├─ InsufficientSpace · DataDirectoryInUse · DataDirectoryInvalid               the disk's
+    ├─ ForemanTimeout (also TimeoutError) · ForemanUnavailable (also ConnectionError)
+    ├─ NotAuthorized
+    └─ DataPlaneError      (core/data_errors.py: what log and storage workers answer)
+
+Each class has a stable ``code`` (a word for programs), an ``http_status``, and its facts as named attributes. ``str(error)`` is one
+sentence that says what happened and, where there is something to do, what to do. Two errors with the same facts are equal,
+so results can be compared. Errors travel as RFC 9457 problems: :meth:`ForemanError.facts` out, :func:`error_from_facts` in.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+__all__ = [
+    "BatchFailed",
+    "DataDirectoryInUse",
+    "DataDirectoryInvalid",
+    "FailedToRemoveDirectory",
+    "FailedToStart",
+    "ForemanError",
+    "ForemanTimeout",
+    "ForemanUnavailable",
+    "InsufficientSpace",
+    "InvalidClusterName",
+    "InvalidConfiguration",
+    "InvalidParams",
+    "InvalidRequest",
+    "InvalidWorkerId",
+    "NotAuthorized",
+    "UnknownKind",
+    "WorkerBusy",
+    "WorkerDirectoryBusy",
+    "WorkerExists",
+    "WorkerNotFound",
+    "WorkersUnhealthy",
+]
+
+
+class ForemanError(Exception):
+    """The base of all. ``fields`` names the attributes that carry the facts, in the order of the constructor."""
+
+    code: ClassVar[str] = "foreman_error"
+    http_status: ClassVar[int] = 500
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """The named facts as plain JSON values."""
+        return {name: _plain(getattr(self, name)) for name in self.fields}
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, ForemanError) and self.facts() == other.facts()
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(self.facts())))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.facts().items())})"
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case ForemanError():
+            return {"code": value.code, "detail": str(value), **value.facts()}
+        case Mapping():
+            return {str(k): _plain(v) for k, v in value.items()}
+        case str() | bytes():
+            return value
+        case Sequence():
+            return [_plain(v) for v in value]
+        case _:
+            return value
+
+
+class InvalidWorkerId(ForemanError):
+    code, http_status, fields = "invalid_worker_id", 422, ("id",)
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return f"{self.id[:80]!r} is not a worker id: use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit"
+
+
+class InvalidClusterName(ForemanError):
+    code, http_status, fields = "invalid_cluster_name", 422, ("name",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name[:80]!r} is not a cluster name: use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit"
+
+
+class UnknownKind(ForemanError):
+    code, http_status, fields = "unknown_kind", 422, ("kind", "known")
+
+    def __init__(self, kind: str, known: Sequence[str]) -> None:
+        super().__init__(kind, known)
+        self.kind, self.known = kind, tuple(sorted(known))
+
+    def __str__(self) -> str:
+        return f"no kind {self.kind[:80]!r} on this node; it knows {', '.join(self.known) or 'none'} (add one under [kinds] in foreman.toml)"
+
+
+class InvalidParams(ForemanError):
+    """``problems``: one sentence for each thing that is wrong with the params."""
+
+    code, http_status, fields = "invalid_params", 422, ("kind", "problems")
+
+    def __init__(self, kind: str, problems: Sequence[str]) -> None:
+        super().__init__(kind, problems)
+        self.kind, self.problems = kind, tuple(problems)
+
+    def __str__(self) -> str:
+        return f"params do not fit kind {self.kind}: {'; '.join(self.problems)}"
+
+
+class InvalidRequest(ForemanError):
+    """A request that has not the form of any: unknown field, wrong type, too large, a duplicate id in one batch."""
+
+    code, http_status, fields = "invalid_request", 422, ("problems",)
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return f"the request is not valid: {'; '.join(self.problems)}"
+
+
+class InvalidConfiguration(ForemanError):
+    """``problems``: each with file, line and the nearest known key where there is one."""
+
+    code, http_status, fields = "invalid_configuration", 422, ("problems",)
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "the configuration is not valid: " + "; ".join(self.problems)
+
+
+class WorkerNotFound(ForemanError):
+    code, http_status, fields = "worker_not_found", 404, ("id",)
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return f"there is no worker {self.id} on this node (see `foreman ls`)"
+
+
+class WorkerExists(ForemanError):
+    code, http_status, fields = "worker_exists", 409, ("id",)
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return f"worker {self.id} exists with another kind or other params; remove it first or choose another id"
+
+
+class WorkerBusy(ForemanError):
+    """The worker is on its way out (being removed, or its batch is being undone), or its node is shutting down."""
+
+    code, http_status, fields = "worker_busy", 409, ("id", "doing")
+
+    def __init__(self, id: str, doing: str) -> None:
+        super().__init__(id, doing)
+        self.id, self.doing = id, doing
+
+    def __str__(self) -> str:
+        return f"worker {self.id} is {self.doing}; try again when that is done"
+
+
+class WorkerDirectoryBusy(ForemanError):
+    code, http_status, fields = "worker_directory_busy", 409, ("id", "path")
+
+    def __init__(self, id: str, path: str) -> None:
+        super().__init__(id, path)
+        self.id, self.path = id, path
+
+    def __str__(self) -> str:
+        return f"the directory of {self.id} is in use by a process that is not ours: {self.path} (who: `fuser -v {self.path}/lock`)"
+
+
+class FailedToStart(ForemanError):
+    code, http_status, fields = "failed_to_start", 502, ("id", "reason")
+
+    def __init__(self, id: str, reason: str) -> None:
+        super().__init__(id, reason)
+        self.id, self.reason = id, reason
+
+    def __str__(self) -> str:
+        return f"worker {self.id} failed to start: {self.reason} (see `foreman output {self.id}` and `foreman why {self.id}`)"
+
+
+class FailedToRemoveDirectory(ForemanError):
+    code, http_status, fields = "failed_to_remove_directory", 500, ("id", "errno", "errno_name", "path")
+
+    def __init__(self, id: str, errno: int, errno_name: str, path: str) -> None:
+        super().__init__(id, errno, errno_name, path)
+        self.id, self.errno, self.errno_name, self.path = id, errno, errno_name, path
+
+    def __str__(self) -> str:
+        return f"the directory of {self.id} could not be removed: {self.errno_name} (errno {self.errno}) at {self.path}"
+
+
+class BatchFailed(ForemanError):
+    """``new_workers`` made nothing: what was made has been removed again. ``failures``: id → why."""
+
+    code, http_status, fields = "batch_failed", 502, ("failures",)
+
+    def __init__(self, failures: Mapping[str, str]) -> None:
+        super().__init__(failures)
+        self.failures = dict(failures)
+
+    def __str__(self) -> str:
+        return "none was created, because of " + "; ".join(f"{id}: {why}" for id, why in sorted(self.failures.items()))
+
+
+class WorkersUnhealthy(ForemanError):
+    """``workers``: id → its health and why, for each that is not ok."""
+
+    code, http_status, fields = "workers_unhealthy", 503, ("workers",)
+
+    def __init__(self, workers: Mapping[str, str]) -> None:
+        super().__init__(workers)
+        self.workers = dict(workers)
+
+    def __str__(self) -> str:
+        return "not healthy: " + "; ".join(f"{id}: {why}" for id, why in sorted(self.workers.items()))
+
+
+class InsufficientSpace(ForemanError):
+    """``free`` and ``needed`` in bytes."""
+
+    code, http_status, fields = "insufficient_space", 507, ("path", "free", "needed")
+
+    def __init__(self, path: str, free: int, needed: int) -> None:
+        super().__init__(path, free, needed)
+        self.path, self.free, self.needed = path, free, needed
+
+    def __str__(self) -> str:
+        return f"too little space at {self.path}: {self.free} bytes free, {self.needed} needed ([disk] min_free)"
+
+
+class DataDirectoryInUse(ForemanError):
+    code, http_status, fields = "data_directory_in_use", 409, ("path",)
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"another foreman runs on {self.path}; use it (`foreman --data {self.path} ls`) or choose another --data"
+
+
+class DataDirectoryInvalid(ForemanError):
+    code, http_status, fields = "data_directory_invalid", 500, ("path", "reason")
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be used as a data directory: {self.reason}"
+
+
+class ForemanTimeout(ForemanError, TimeoutError):
+    """``workers``: id → what it is doing instead of being done, for each that is late. The work itself goes on."""
+
+    code, http_status, fields = "timeout", 504, ("what", "timeout", "workers")
+
+    def __init__(self, what: str, timeout: float, workers: Mapping[str, str] | None = None) -> None:
+        super().__init__(what, timeout, workers)
+        self.what, self.timeout, self.workers = what, timeout, dict(workers or {})
+
+    def __str__(self) -> str:
+        late = "; ".join(f"{id}: {why}" for id, why in sorted(self.workers.items()))
+        return f"{self.what} was not done within {self.timeout:g} s" + (f": {late}" if late else "")
+
+
+class ForemanUnavailable(ForemanError, ConnectionError):
+    code, http_status, fields = "unavailable", 503, ("address", "reason")
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address, self.reason = address, reason
+
+    def __str__(self) -> str:
+        return f"no foreman answers at {self.address}: {self.reason} (start one with `foreman up`)"
+
+
+class NotAuthorized(ForemanError):
+    """401 when nobody said who they are, 403 when who they are may not do this."""
+
+    code, http_status, fields = "not_authorized", 403, ("reason", "status")
+
+    def __init__(self, reason: str, status: int = 403) -> None:
+        super().__init__(reason, status)
+        self.reason, self.status = reason, status
+
+    def __str__(self) -> str:
+        return f"not authorized: {self.reason}"
+
+
+def _family(root: type[ForemanError]) -> dict[str, type[ForemanError]]:
+    known = {root.code: root}
+    for child in root.__subclasses__():
+        known |= _family(child)
+    return known
+
+
+
+
+def error_from_facts(code: str, detail: str, facts: Mapping[str, Any]) -> ForemanError:
+    """The error another process told of: the same class with the same facts; an unknown code is a plain ForemanError."""
+    kind = _family(ForemanError).get(code)
+    if kind is None or not kind.fields or any(name not in facts for name in kind.fields):
+        return ForemanError(detail)
+    return kind(*(facts[name] for name in kind.fields))

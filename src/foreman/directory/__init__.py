@@ -1,0 +1,1 @@
+"""The service directory: the port, and SQLite and etcd behind it."""

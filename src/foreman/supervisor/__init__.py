@@ -1,0 +1,1 @@
+"""The small parent of every worker: it forks, signals, reaps, hears readiness, copies output and reports. It decides nothing."""

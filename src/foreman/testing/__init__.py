@@ -1,0 +1,1 @@
+"""The simulator, fakes and fault kit, for this project's tests and for its users'."""

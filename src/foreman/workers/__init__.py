@@ -1,0 +1,1 @@
+"""What is managed: the contract of a kind, the host of a Python worker, and the built-in kinds."""

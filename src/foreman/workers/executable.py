@@ -1,0 +1,1 @@
+"""A kind that is any program from configuration. (Being written.)"""

@@ -1,0 +1,1 @@
+"""The log worker: durable, ordered transactions, pushed in groups and pulled by version."""
