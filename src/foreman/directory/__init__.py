@@ -1,1 +1,1 @@
-"""The service directory: the port, and SQLite and etcd behind it."""
+"""The service directory: who is there, what runs where, what the cluster should be. One port, two engines."""

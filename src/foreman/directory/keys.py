@@ -1,0 +1,67 @@
+"""Where things stand in the directory of a cluster.
+
+    /{cluster}/nodes/{node}              NodeRecord          under the node's lease
+    /{cluster}/services/{node}/{name}    ServiceRecord       under the node's lease
+    /{cluster}/leader                    LeaderRecord        under the leader's lease
+    /{cluster}/epoch                     EpochRecord         lasting: the highest epoch a director was given
+    /{cluster}/spec                      ClusterSpec         lasting: the wish
+    /{cluster}/layout                    Layout              lasting
+
+A service stands below its node, not below its name alone: two nodes never write the same key, so neither can take away or hide the
+other's, a node's whole truth is one range, and a name that two nodes claim is seen by whoever reads.
+"""
+
+from dataclasses import dataclass
+
+from foreman.core.ids import parse_cluster_name
+from foreman.directory.port import KeyRange
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterKeys:
+    """The keys of one cluster. Raises InvalidClusterName."""
+
+    cluster: str
+
+    def __post_init__(self) -> None:
+        parse_cluster_name(self.cluster)
+
+    def node(self, node: str) -> bytes:
+        return self._at("nodes", node)
+
+    @property
+    def nodes(self) -> KeyRange:
+        return KeyRange.of_prefix(self._at("nodes", ""))
+
+    def service(self, node: str, name: str) -> bytes:
+        return self._at("services", node, name)
+
+    def services_of(self, node: str) -> KeyRange:
+        return KeyRange.of_prefix(self._at("services", node, ""))
+
+    @property
+    def services(self) -> KeyRange:
+        return KeyRange.of_prefix(self._at("services", ""))
+
+    @property
+    def leader(self) -> bytes:
+        return self._at("leader")
+
+    @property
+    def epoch(self) -> bytes:
+        return self._at("epoch")
+
+    @property
+    def spec(self) -> bytes:
+        return self._at("spec")
+
+    @property
+    def layout(self) -> bytes:
+        return self._at("layout")
+
+    @property
+    def everything(self) -> KeyRange:
+        return KeyRange.of_prefix(self._at(""))
+
+    def _at(self, *parts: str) -> bytes:
+        return "/".join(("", self.cluster, *parts)).encode()

@@ -1,0 +1,188 @@
+"""What stands in the directory, as values that cannot be wrong.
+
+Each record is a frozen dataclass, written as JSON. :func:`decode` believes nothing: another program, an older version or an attacker may
+have written the bytes. Fields it does not know are let pass, so that a node of the next version can be read by one of this; wrong
+types, missing fields, bad names and sizes beyond the bound are InvalidRecord.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+
+from foreman.core.errors import ForemanError
+from foreman.core.ids import MAX_ID_LENGTH, parse_worker_id
+from foreman.core.views import ServiceInfo
+from foreman.directory.errors import InvalidRecord
+
+MAX_RECORD_BYTES: Final = 1 << 20
+MAX_TEXT: Final = 1_024
+MAX_CAPABILITIES: Final = 64
+MAX_MEMBERS: Final = 10_000
+MAX_EPOCH: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """A node that is there. ``address``: where its HTTP API listens. ``incarnation``: a fresh name for each start of its gateway.
+
+    Never two workers of one team on one ``fault_domain`` while another is free; "" means that the node is one by itself.
+    """
+
+    id: str
+    address: str
+    capabilities: tuple[str, ...] = ()
+    fault_domain: str = ""
+    incarnation: str = ""
+
+    def __post_init__(self) -> None:
+        _check_id(self.id, "id")
+        _check(len(self.capabilities) <= MAX_CAPABILITIES, f"more than {MAX_CAPABILITIES} capabilities")
+        for text in (self.address, self.fault_domain, self.incarnation, *self.capabilities):
+            _check_text(text)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """A healthy worker. ``name`` is what the cluster calls it, ``node`` where it runs."""
+
+    id: str
+    kind: str
+    name: str
+    node: str
+
+    def __post_init__(self) -> None:
+        _check_id(self.id, "id")
+        _check_id(self.node, "node")
+        _check_text(self.kind)
+        _check(0 < len(self.name) <= 2 * MAX_ID_LENGTH + 1 and "/" not in self.name, "name is no service name")
+
+    @classmethod
+    def of(cls, service: ServiceInfo, node: str) -> "ServiceRecord":
+        return cls(service.id, service.kind, service.name, node)
+
+    @property
+    def info(self) -> ServiceInfo:
+        return ServiceInfo(self.id, self.kind, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderRecord:
+    """Who leads. ``address``: where its HTTP API listens."""
+
+    node: str
+    address: str
+
+    def __post_init__(self) -> None:
+        _check_id(self.node, "node")
+        _check_text(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """The highest epoch given to a director so far, and who got it. Only ever raised, by compare and set."""
+
+    epoch: int
+    node: str
+
+    def __post_init__(self) -> None:
+        _check_epoch(self.epoch)
+        _check_id(self.node, "node")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSpec:
+    """What the cluster should be. ``splits``: the keys at which the key space is cut, ascending: one storage team more than splits."""
+
+    logs: int
+    storage_replicas: int
+    splits: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.logs <= MAX_MEMBERS, "logs is out of bounds")
+        _check(1 <= self.storage_replicas <= MAX_MEMBERS, "storage_replicas is out of bounds")
+        _check(len(self.splits) < MAX_MEMBERS and all(self.splits), "splits are too many, or one is empty")
+        _check(all(a < b for a, b in zip(self.splits, self.splits[1:], strict=False)), "splits do not ascend")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A worker on a node."""
+
+    id: str
+    node: str
+
+    def __post_init__(self) -> None:
+        _check_id(self.id, "id")
+        _check_id(self.node, "node")
+
+
+@dataclass(frozen=True, slots=True)
+class StorageTeam:
+    """Who holds the keys ``begin <= key < end``; ``end`` None: to the last key."""
+
+    begin: bytes
+    end: bytes | None
+    members: tuple[Placement, ...]
+
+    def __post_init__(self) -> None:
+        _check(self.end is None or self.begin < self.end, "a team's range is empty")
+        _check(0 < len(self.members) <= MAX_MEMBERS, "a team has no members, or too many")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which workers are the cluster's data plane, as recovery ``recovery_id`` of the director of ``epoch`` published it."""
+
+    epoch: int
+    recovery_id: str
+    durable_version: int
+    logs: tuple[Placement, ...]
+    teams: tuple[StorageTeam, ...]
+
+    def __post_init__(self) -> None:
+        _check_epoch(self.epoch)
+        _check_text(self.recovery_id)
+        _check(0 <= self.durable_version < 2**64, "durable_version is out of bounds")
+        _check(0 < len(self.logs) <= MAX_MEMBERS and 0 < len(self.teams) <= MAX_MEMBERS, "it has no logs or no teams, or too many")
+        _check(self.teams[0].begin == b"" and self.teams[-1].end is None, "the teams do not cover the key space")
+        _check(all(a.end == b.begin for a, b in zip(self.teams, self.teams[1:], strict=False)), "the teams leave gaps or overlap")
+
+
+Record = NodeRecord | ServiceRecord | LeaderRecord | EpochRecord | ClusterSpec | Layout
+_Record = TypeVar("_Record", NodeRecord, ServiceRecord, LeaderRecord, EpochRecord, ClusterSpec, Layout)
+
+
+def encode(record: Record) -> bytes:
+    """As JSON; byte strings in base64."""
+    return msgspec.json.encode(record)
+
+
+def decode(kind: type[_Record], key: bytes, value: bytes) -> _Record:
+    """The record in ``value``, or InvalidRecord that names ``key``."""
+    if len(value) > MAX_RECORD_BYTES:
+        raise InvalidRecord(repr(key), f"it has {len(value)} bytes, at most {MAX_RECORD_BYTES}")
+    try:
+        return msgspec.json.decode(value, type=kind, strict=True)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRecord(repr(key), str(error)[:MAX_TEXT]) from None
+
+
+def _check(holds: bool, problem: str) -> None:  # noqa: FBT001 - an assertion that stays in force
+    if not holds:
+        raise ValueError(problem)
+
+
+def _check_id(text: str, field: str) -> None:
+    try:
+        parse_worker_id(text)
+    except ForemanError:
+        raise ValueError(f"{field} is no id") from None
+
+
+def _check_text(text: str) -> None:
+    _check(len(text) <= MAX_TEXT and "\0" not in text, f"a text is longer than {MAX_TEXT} characters, or holds NUL")
+
+
+def _check_epoch(epoch: int) -> None:
+    _check(0 <= epoch <= MAX_EPOCH, "epoch is out of bounds")

@@ -1,0 +1,1 @@
+"""The directory of one machine, in one SQLite file, for any number of processes on it."""
