@@ -4,7 +4,7 @@
     ├─ InvalidWorkerId · InvalidClusterName · UnknownKind · InvalidParams · InvalidRequest · InvalidConfiguration  the caller's
     ├─ WorkerNotFound · WorkerExists · WorkerDirectoryBusy · WorkerBusy            this worker's state
     ├─ FailedToStart · FailedToRemoveDirectory · BatchFailed · WorkersUnhealthy    what was tried failed
-    ├─ InsufficientSpace · DataDirectoryInUse · DataDirectoryInvalid               the disk's
+    ├─ InsufficientSpace · DiskFault · DataDirectoryInUse · DataDirectoryInvalid   the disk's
     ├─ ForemanTimeout (also TimeoutError) · ForemanUnavailable (also ConnectionError)
     ├─ NotAuthorized
     └─ DataPlaneError      (core/data_errors.py: what log and storage workers answer)
@@ -21,6 +21,7 @@ __all__ = [
     "BatchFailed",
     "DataDirectoryInUse",
     "DataDirectoryInvalid",
+    "DiskFault",
     "FailedToRemoveDirectory",
     "FailedToStart",
     "ForemanError",
@@ -254,6 +255,19 @@ class InsufficientSpace(ForemanError):
 
     def __str__(self) -> str:
         return f"too little space at {self.path}: {self.free} bytes free, {self.needed} needed ([disk] min_free)"
+
+
+class DiskFault(ForemanError):
+    """The disk refused or failed; what was asked for has not been done. ``errno_name`` as in errno.h; ``path`` where."""
+
+    code, http_status, fields = "disk_fault", 500, ("errno", "errno_name", "path")
+
+    def __init__(self, errno: int, errno_name: str, path: str) -> None:
+        super().__init__(errno, errno_name, path)
+        self.errno, self.errno_name, self.path = errno, errno_name, path
+
+    def __str__(self) -> str:
+        return f"the disk says {self.errno_name} (errno {self.errno}) at {self.path}; nothing was changed"
 
 
 class DataDirectoryInUse(ForemanError):
