@@ -12,6 +12,8 @@
 A comparison that does not hold is no error but an answer (``Committed.succeeded``).
 """
 
+from typing import ClassVar
+
 from foreman.core.errors import ForemanError
 
 
@@ -23,7 +25,7 @@ class DirectoryUnavailable(DirectoryError):
     """After a write: it may or may not have happened. Read before deciding what to do next."""
 
     code, http_status = "directory_unavailable", 503
-    fields = ("url", "reason")
+    fields: ClassVar[tuple[str, ...]] = ("url", "reason")
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(url, reason)
@@ -35,7 +37,7 @@ class DirectoryUnavailable(DirectoryError):
 
 class DirectoryCorrupt(DirectoryUnavailable):
     code, http_status = "directory_corrupt", 503
-    fields = ("url", "reason")
+    fields: ClassVar[tuple[str, ...]] = ("url", "reason")
 
     def __str__(self) -> str:
         return (
@@ -46,7 +48,7 @@ class DirectoryCorrupt(DirectoryUnavailable):
 
 class LeaseExpired(DirectoryError):
     code, http_status = "lease_expired", 409
-    fields = ("lease",)
+    fields: ClassVar[tuple[str, ...]] = ("lease",)
 
     def __init__(self, lease: int) -> None:
         super().__init__(lease)
@@ -60,7 +62,7 @@ class Compacted(DirectoryError):
     """``oldest``: the oldest revision that can still be read, or 0 when the engine does not tell."""
 
     code, http_status = "compacted", 410
-    fields = ("revision", "oldest")
+    fields: ClassVar[tuple[str, ...]] = ("revision", "oldest")
 
     def __init__(self, revision: int, oldest: int) -> None:
         super().__init__(revision, oldest)
@@ -74,7 +76,7 @@ class FutureRevision(DirectoryError):
     """``current`` 0 when the engine does not tell."""
 
     code, http_status = "future_revision", 409
-    fields = ("revision", "current")
+    fields: ClassVar[tuple[str, ...]] = ("revision", "current")
 
     def __init__(self, revision: int, current: int) -> None:
         super().__init__(revision, current)
@@ -89,7 +91,7 @@ class FutureRevision(DirectoryError):
 
 class InvalidTransaction(DirectoryError):
     code, http_status = "invalid_transaction", 422
-    fields = ("reason",)
+    fields: ClassVar[tuple[str, ...]] = ("reason",)
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -101,7 +103,7 @@ class InvalidTransaction(DirectoryError):
 
 class InvalidRecord(DirectoryError):
     code, http_status = "invalid_record", 500
-    fields = ("key", "reason")
+    fields: ClassVar[tuple[str, ...]] = ("key", "reason")
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(key, reason)

@@ -6,7 +6,7 @@ without their node. Decides nothing about when: that is the gateway.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 from foreman.directory.errors import DirectoryError, LeaseExpired
 from foreman.directory.keys import ClusterKeys
@@ -23,7 +23,7 @@ class RegistrationLost(DirectoryError):
     """The node's key is not as this gateway left it: a lost answer, or another gateway with the same node id."""
 
     code, http_status = "registration_lost", 409
-    fields = ("node",)
+    fields: ClassVar[tuple[str, ...]] = ("node",)
 
     def __init__(self, node: str) -> None:
         super().__init__(node)

@@ -25,6 +25,7 @@ from foreman.directory.sqlite.store import Pulse, Store
 DEFAULT_TIMEOUT_S: Final = 2.0
 DEFAULT_KEEP_REVISIONS: Final = 10_000
 MOST_CALLS_WAITING: Final = 1_000
+CLOSED: Final = "it was closed here"
 LOOK_AGAIN_S: Final = 1.0
 """After a failure to bring about the end of leases (a full disk), try again so much later."""
 
@@ -116,7 +117,7 @@ class SqliteDirectory(Directory):
             self._timer.cancel()
         if self._looking is not None:
             self._looking.cancel()
-        self._wake(DirectoryUnavailable(self.url, "it was closed here"))
+        self._wake(DirectoryUnavailable(self.url, CLOSED))
         # Not waited for beyond the time-out: a disk that hangs must not keep the program from ending.
         closing = asyncio.get_running_loop().run_in_executor(self._thread, self._close_store)
         await asyncio.wait({closing}, timeout=self._timeout_s)
@@ -126,7 +127,7 @@ class SqliteDirectory(Directory):
 
     async def _call(self, work: Callable[[Store], _Answer]) -> _Answer:
         if self._closed:
-            raise DirectoryUnavailable(self.url, "it was closed here")
+            raise DirectoryUnavailable(self.url, CLOSED)
         if self._waiting >= MOST_CALLS_WAITING:
             raise DirectoryUnavailable(self.url, f"{self._waiting} calls are waiting already")
         self._waiting += 1
@@ -238,6 +239,8 @@ class SqliteDirectory(Directory):
     async def _wait_beyond(self, directory: str, revision: int) -> None:
         """Until the file is at a later revision, or is another file. Raises DirectoryUnavailable when it cannot be looked at."""
         while self._pulse is not None and self._pulse.directory == directory and self._pulse.revision <= revision:
+            if self._closed:
+                raise DirectoryUnavailable(self.url, CLOSED)
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._watchers.add(waiter)
             try:

@@ -1,0 +1,76 @@
+"""A real etcd member on loopback, started by a test in its own directory, to be killed, stopped and started again."""
+
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.deadline import wait_until
+
+_START_S: Final = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EtcdServer:
+    """One member. ``cluster``: name → peer URL of every member, this one too; empty: it is alone."""
+
+    def __init__(self, folder: Path, *, name: str = "m0", peer_port: int = 0, cluster: str = "", extra: Sequence[str] = ()) -> None:
+        self.folder, self.name = folder, name
+        self.port, self.peer_port = free_port(), peer_port or free_port()
+        self._cluster = cluster or f"{name}=http://127.0.0.1:{self.peer_port}"
+        self._extra = tuple(extra)
+        self._scheme = "https" if any(word.startswith("--cert-file") for word in extra) else "http"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"etcd://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        peer, client = f"http://127.0.0.1:{self.peer_port}", f"{self._scheme}://127.0.0.1:{self.port}"
+        command = [
+            "etcd", "--name", self.name, "--data-dir", str(self.folder / self.name), "--listen-peer-urls", peer,
+            "--initial-advertise-peer-urls", peer, "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--initial-cluster", self._cluster, "--heartbeat-interval", "50", "--election-timeout", "500",
+            "--log-level", "error", *self._extra,
+        ]  # fmt: skip
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self._process = subprocess.Popen([*command], stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}, cwd=self.folder)
+
+    def wait_healthy(self) -> None:
+        """Until the member serves and knows a leader."""
+        wait_until(self._is_healthy, timeout_s=_START_S, what=f"etcd {self.name} healthy ({self.folder / self.name}.log)")
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def end(self) -> None:
+        """KILL, whatever it is doing. Idempotent."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _is_healthy(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / f"{self.name}.log").read_text()
+        if self._scheme == "https":
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=1) as answer:
+                return b'"true"' in answer.read()
+        except (urllib.error.URLError, OSError):
+            return False
