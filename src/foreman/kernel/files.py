@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -203,6 +203,14 @@ def try_lock(path: str, *, create: bool = True) -> LockedFile | None:
         except OSError:
             locked.release()
             raise
+
+
+def hold_directory(path: str) -> LockedFile:
+    """A shared lock on a directory. It keeps nobody out but systemd-tmpfiles(8), which would clean an old directory in /tmp."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with suppress(OSError):  # without it the directory is only as safe as /tmp is
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return LockedFile(path, descriptor)
 
 
 def _still_named(descriptor: int, path: str) -> bool:

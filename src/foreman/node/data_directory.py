@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from foreman.core.canonical_json import JsonProblem, read_json, write_json
 from foreman.core.errors import DataDirectoryInUse, DataDirectoryInvalid, InvalidClusterName
 from foreman.core.ids import parse_cluster_name
-from foreman.kernel.files import LockedFile, atomic_write, errno_name, fsync_directory, printable, read_bounded, try_lock
+from foreman.kernel.files import LockedFile, atomic_write, errno_name, fsync_directory, hold_directory, printable, read_bounded, try_lock
 from foreman.node.layout import Layout
 from foreman.node.run_directory import prepare_run_directory
 
@@ -56,17 +56,18 @@ class DataDirectory:
     ``run``: the run directory, where sockets lie; DATA/run itself, or what it links to when that would be too long for a socket.
     """
 
-    def __init__(self, layout: Layout, identity: NodeIdentity, run: Path, lock: LockedFile) -> None:
+    def __init__(self, layout: Layout, identity: NodeIdentity, run: Path, *locks: LockedFile) -> None:
         self.layout = layout
         self.path = layout.root
         self.cluster = identity.cluster
         self.node_id = identity.node_id
         self.run = run
-        self._lock = lock
+        self._locks = locks
 
     def close(self) -> None:
         """Let another server have it. Idempotent."""
-        self._lock.release()
+        for lock in self._locks:
+            lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +102,8 @@ def _open(layout: Layout, cluster: str | None) -> DataDirectory:
             _make_folder(layout.root / name, layout)
         if identity is None:
             identity = _new_identity(layout, cluster)
-        return DataDirectory(layout, identity, prepare_run_directory(layout.root), lock)
+        run = prepare_run_directory(layout.root)
+        return DataDirectory(layout, identity, run, hold_directory(str(run)), lock)
     except BaseException:  # whatever ends this, the lock must not stay
         lock.release()
         raise
@@ -168,7 +170,7 @@ def _check_root(layout: Layout) -> None:
             f"it belongs to user {facts.st_uid}, and foreman runs as user {os.geteuid()}; chown it, or run as its owner",
         )
     if not os.path.lexists(layout.node_file):
-        strange = sorted(name for name in os.listdir(layout.root) if name not in _MAY_BE_THERE)
+        strange = sorted(path.name for path in layout.root.iterdir() if path.name not in _MAY_BE_THERE)
         if strange:
             raise DataDirectoryInvalid(
                 _shown(layout.root), f"it is not empty ({printable(strange[0])} …) and has no node.json; choose a new or empty directory"

@@ -100,22 +100,31 @@ def _resolve(data: Path) -> Path | None:
     """The run directory that is there and to be trusted: DATA/run itself, or what it links to."""
     link = data / "run"
     if not link.is_symlink():
-        return link if _short(link) and _private(link) else None
-    run = Path(os.readlink(link))
-    return run if run.is_absolute() and _short(run) and _private(run) and _owner(run) == data else None
+        return link if _short(link) and _private(link, _user_of(data)) else None
+    run = link.readlink()
+    trusted = run.is_absolute() and _short(run) and _private(run, _user_of(data)) and _owner(run) == data
+    return run if trusted else None
 
 
 def _short(path: Path) -> bool:
     return len(os.fsencode(path)) <= LONGEST_RUN_BYTES
 
 
-def _private(path: Path) -> bool:
-    """A directory itself (not a link to one), of this user, closed to all others. Root trusts the owner of what it looks at."""
+def _user_of(data: Path) -> int:
+    """Whose node it is. A server runs only on its own user's; a client of root may look at anybody's."""
+    try:
+        return data.stat().st_uid
+    except OSError:
+        return os.geteuid()
+
+
+def _private(path: Path, user: int) -> bool:
+    """A directory itself (not a link to one), of this user, closed to all others."""
     try:
         facts = path.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and stat.S_IMODE(facts.st_mode) == 0o700
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == user and stat.S_IMODE(facts.st_mode) == 0o700
 
 
 def _owner(run: Path) -> Path | None:
@@ -141,7 +150,7 @@ def _private_directory(data: Path) -> Path:
             path.mkdir(mode=0o700, exist_ok=True)
         except OSError:
             continue
-        if _private(path) and _owner(path) in {None, data}:
+        if _private(path, os.geteuid()) and _owner(path) in {None, data}:
             return _claim(path, data)
     try:
         path = Path(tempfile.mkdtemp(prefix="foreman-", dir="/tmp"))
