@@ -72,9 +72,8 @@ class FaultyDirectory(Directory):
                     await asyncio.wait({told, cut}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     cut.cancel()
-                    if not told.done():
-                        told.cancel()
-                        await asyncio.gather(told, return_exceptions=True)
+                    told.cancel()
+                    await asyncio.gather(told, return_exceptions=True)
                 if told.cancelled():
                     raise DirectoryUnavailable(self.url, "the watch was cut")
                 yield told.result()

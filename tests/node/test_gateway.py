@@ -187,10 +187,10 @@ async def test_a_late_advertisement_cannot_bring_a_withdrawn_service_back(direct
     gateway = gateway_on(directory)
     await gateway.start([])
     assert await gateway.settled(SETTLED_S)
-    faults = iter([Fault.ARRIVES_LATE])
-    directory.next_fault = lambda: next(faults, Fault.NONE)
+    faults = [Fault.ARRIVES_LATE]
+    directory.next_fault = lambda: faults.pop() if faults else Fault.NONE
     gateway.advertise([service("w0")])
-    await wait_until_async(lambda: next(faults, None) is None)
+    await wait_until_async(lambda: not faults)
     await gateway.withdraw(["w0"])
     assert await gateway.settled(SETTLED_S)
     await directory.deliver_late_calls()

@@ -21,12 +21,14 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("advertise"), st.sampled_from(IDS)),
         st.tuples(st.just("withdraw"), st.sampled_from(IDS)),
-        st.tuples(st.just("faults"), st.sampled_from(["none", "some", "all"])),
+        st.tuples(st.just("blink"), st.sampled_from(IDS)),
+        st.tuples(st.just("faults"), st.sampled_from(["none", "late", "some", "all"])),
         st.tuples(st.just("late"), st.just("")),
         st.tuples(st.just("lease"), st.just("")),
         st.tuples(st.just("pause"), st.just("")),
     ),
-    max_size=14,
+    min_size=4,
+    max_size=20,
 )
 
 
@@ -45,12 +47,14 @@ async def _play(path: Path, story: list[tuple[str, str]], chance: random.Random)
         gateway = gateway_on(directory, coalesce_s=0.0005)
         truth = {ALWAYS}
         await gateway.start([service(ALWAYS)])
+        await gateway.settled(SETTLED_S)
         for what, which in story:
             await _step(directory, watching, what, which, chance)
-            if what == "advertise":
+            if what in {"advertise", "blink"}:
                 truth.add(which)
                 gateway.advertise([service(which)])
-            if what == "withdraw":
+                await gateway.settled(0.003)
+            if what in {"withdraw", "blink"}:
                 truth.discard(which)
                 if await gateway.withdraw([which], timeout=0.002):
                     assert service(which) not in await shown(watching)
@@ -70,7 +74,7 @@ async def _play(path: Path, story: list[tuple[str, str]], chance: random.Random)
 async def _step(directory: FaultyDirectory, watching: Directory, what: str, which: str, chance: random.Random) -> None:
     match what:
         case "faults":
-            weights = {"none": [1, 0, 0, 0], "some": [4, 1, 1, 1], "all": [0, 1, 1, 1]}[which]
+            weights = {"none": [1, 0, 0, 0], "late": [1, 0, 0, 1], "some": [4, 1, 1, 1], "all": [0, 1, 1, 1]}[which]
             directory.next_fault = lambda: chance.choices(list(Fault), weights)[0]
         case "late":
             await directory.deliver_late_calls()
