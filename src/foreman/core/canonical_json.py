@@ -7,6 +7,7 @@ because a second reader would see something else. Owns no file; never raises for
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ DEEPEST: Final = 64
 _LEAST_INTEGER: Final = -(2**63)
 _GREATEST_INTEGER: Final = 2**64 - 1
 _LONGEST_INTEGER_DIGITS: Final = 20
+_NUMBER_CUT_SHORT: Final = re.compile(r"[-+.eE]{0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,14 @@ def _inside(path: str, value: Any, problems: list[str]) -> list[tuple[str, Any]]
 
 
 def _ends_early(error: json.JSONDecodeError) -> bool:
+    """Whether what could not be read may be the beginning of something longer."""
     rest = error.doc[error.pos :].strip()
-    return not rest or error.msg.startswith("Unterminated string") or any(word.startswith(rest) for word in ("true", "false", "null", "-"))
+    return bool(
+        error.msg.startswith("Unterminated string")
+        or (error.msg.startswith("Invalid \\u") and len(rest) < 6)
+        or _NUMBER_CUT_SHORT.fullmatch(rest)
+        or any(word.startswith(rest) for word in ("true", "false", "null"))
+    )
 
 
 def _refuse_constant(word: str) -> Any:

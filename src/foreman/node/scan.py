@@ -62,7 +62,9 @@ def scan(layout: Layout, cluster: str, kinds: Kinds, ours: Collection[WorkerId] 
     """Look at everything, once.
 
     ``ours``: the workers a surviving supervisor still runs, whose locks are rightly held; any other held lock makes a directory
-    busy. None: not known yet, so locks are not looked at, and who is busy shows when it is started. Raises OSError when the data directory itself cannot be read.
+    busy. None: not known yet, so locks are not looked at, and who is busy shows when it is started.
+
+    Raises OSError when the data directory itself cannot be read.
     """
     mine: list[Manifest] = []
     unusable: list[UnusableDirectory] = []
@@ -133,7 +135,7 @@ def _entry(layout: Layout, name: str, is_held: Callable[[WorkerId], bool], *, di
     return Entry(name, directory, manifest, held)
 
 
-def _nobody(id: WorkerId) -> bool:
+def _nobody(_id: WorkerId) -> bool:
     return False
 
 
