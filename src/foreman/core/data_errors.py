@@ -25,9 +25,12 @@ __all__ = [
 ]
 
 
-class DataPlaneError(ForemanError):
-    code, http_status = "data_plane_error", 500
+class DataPlaneError(ForemanError, code="data_plane_error", status=500):
     word: ClassVar[str] = "ERR"
+
+    def __init_subclass__(cls, *, word: str = "", code: str = "", status: int = 0, fields: tuple[str, ...] = ()) -> None:
+        super().__init_subclass__(code=code, status=status, fields=fields)
+        cls.word = word or cls.word
 
     def wire(self) -> str:
         """The error line without its leading minus."""
@@ -35,10 +38,8 @@ class DataPlaneError(ForemanError):
         return f"{self.word} {facts} {self}".replace("\r", " ").replace("\n", " ")
 
 
-class TransactionOutOfOrder(DataPlaneError):
+class TransactionOutOfOrder(DataPlaneError, code="transaction_out_of_order", status=409, word="TXOUTOFORDER", fields=("expected",)):
     """``expected``: the previous_version the log would take now (its last version)."""
-
-    code, http_status, word, fields = "transaction_out_of_order", 409, "TXOUTOFORDER", ("expected",)
 
     def __init__(self, expected: int) -> None:
         super().__init__(expected)
@@ -48,30 +49,22 @@ class TransactionOutOfOrder(DataPlaneError):
         return f"the log expects previous version {self.expected}"
 
 
-class Locked(DataPlaneError):
-    code, http_status, word = "locked", 409, "LOCKED"
-
+class Locked(DataPlaneError, code="locked", status=409, word="LOCKED"):
     def __str__(self) -> str:
         return "the worker is locked for recovery"
 
 
-class NotLocked(DataPlaneError):
-    code, http_status, word = "not_locked", 409, "NOTLOCKED"
-
+class NotLocked(DataPlaneError, code="not_locked", status=409, word="NOTLOCKED"):
     def __str__(self) -> str:
         return "only a locked worker does this"
 
 
-class NotReady(DataPlaneError):
-    code, http_status, word = "not_ready", 503, "NOTREADY"
-
+class NotReady(DataPlaneError, code="not_ready", status=503, word="NOTREADY"):
     def __str__(self) -> str:
         return "the worker is not ready yet; try again"
 
 
-class NewerEpochExists(DataPlaneError):
-    code, http_status, word, fields = "newer_epoch_exists", 409, "NEWEREPOCH", ("epoch",)
-
+class NewerEpochExists(DataPlaneError, code="newer_epoch_exists", status=409, word="NEWEREPOCH", fields=("epoch",)):
     def __init__(self, epoch: int) -> None:
         super().__init__(epoch)
         self.epoch = int(epoch)
@@ -80,10 +73,8 @@ class NewerEpochExists(DataPlaneError):
         return f"epoch {self.epoch} has begun; this caller is deposed"
 
 
-class NewerLockExists(DataPlaneError):
+class NewerLockExists(DataPlaneError, code="newer_lock_exists", status=409, word="NEWERLOCK", fields=("generation", "recovery_id")):
     """``generation`` and ``recovery_id`` of the lock that is held and newer."""
-
-    code, http_status, word, fields = "newer_lock_exists", 409, "NEWERLOCK", ("generation", "recovery_id")
 
     def __init__(self, generation: int, recovery_id: str) -> None:
         super().__init__(generation, recovery_id)
@@ -93,9 +84,7 @@ class NewerLockExists(DataPlaneError):
         return f"the worker is locked by a newer recovery ({self.generation}, {self.recovery_id})"
 
 
-class VersionTooOld(DataPlaneError):
-    code, http_status, word, fields = "version_too_old", 410, "VERSIONTOOOLD", ("oldest",)
-
+class VersionTooOld(DataPlaneError, code="version_too_old", status=410, word="VERSIONTOOOLD", fields=("oldest",)):
     def __init__(self, oldest: int) -> None:
         super().__init__(oldest)
         self.oldest = int(oldest)
@@ -104,9 +93,7 @@ class VersionTooOld(DataPlaneError):
         return f"the oldest version kept is {self.oldest}"
 
 
-class VersionTooNew(DataPlaneError):
-    code, http_status, word, fields = "version_too_new", 425, "VERSIONTOONEW", ("newest",)
-
+class VersionTooNew(DataPlaneError, code="version_too_new", status=425, word="VERSIONTOONEW", fields=("newest",)):
     def __init__(self, newest: int) -> None:
         super().__init__(newest)
         self.newest = int(newest)
@@ -115,10 +102,8 @@ class VersionTooNew(DataPlaneError):
         return f"the newest version here is {self.newest}"
 
 
-class TooLarge(DataPlaneError):
+class TooLarge(DataPlaneError, code="too_large", status=413, word="TOOLARGE", fields=("what", "size", "limit")):
     """``what`` (one word) has ``size`` bytes; ``limit`` are allowed."""
-
-    code, http_status, word, fields = "too_large", 413, "TOOLARGE", ("what", "size", "limit")
 
     def __init__(self, what: str, size: int, limit: int) -> None:
         super().__init__(what, size, limit)
@@ -128,9 +113,7 @@ class TooLarge(DataPlaneError):
         return f"the {self.what} has {self.size} bytes; the limit is {self.limit}"
 
 
-class TooManyParked(DataPlaneError):
-    code, http_status, word, fields = "too_many_parked", 503, "TOOMANYPARKED", ("limit",)
-
+class TooManyParked(DataPlaneError, code="too_many_parked", status=503, word="TOOMANYPARKED", fields=("limit",)):
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self.limit = int(limit)
@@ -139,10 +122,8 @@ class TooManyParked(DataPlaneError):
         return f"{self.limit} requests wait already; try again later"
 
 
-class StorageFault(DataPlaneError):
+class StorageFault(DataPlaneError, code="storage_fault", status=507, word="IOFAULT", fields=("errno_name", "path")):
     """The disk failed. ``errno_name`` as in errno.h; ``path`` where."""
-
-    code, http_status, word, fields = "storage_fault", 507, "IOFAULT", ("errno_name", "path")
 
     def __init__(self, errno_name: str, path: str) -> None:
         super().__init__(errno_name, path)
@@ -152,10 +133,8 @@ class StorageFault(DataPlaneError):
         return f"{self.errno_name} at {self.path}"
 
 
-class InvalidCommand(DataPlaneError):
+class InvalidCommand(DataPlaneError, code="invalid_command", status=422, word="ERR", fields=("problem",)):
     """A command that is unknown or has wrong arguments. ``problem``: one sentence."""
-
-    code, http_status, word, fields = "invalid_command", 422, "ERR", ("problem",)
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)

@@ -50,12 +50,15 @@ class ForemanError(Exception):
     http_status: ClassVar[int] = 500
     fields: ClassVar[tuple[str, ...]] = ()
 
+    def __init_subclass__(cls, *, code: str = "", status: int = 0, fields: tuple[str, ...] = ()) -> None:
+        cls.code, cls.http_status, cls.fields = code or cls.code, status or cls.http_status, fields or cls.fields
+
     def facts(self) -> dict[str, Any]:
         """The named facts as plain JSON values."""
         return {name: _plain(getattr(self, name)) for name in self.fields}
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, ForemanError) and self.facts() == other.facts()
+        return isinstance(other, ForemanError) and type(self) is type(other) and self.facts() == other.facts()
 
     def __hash__(self) -> int:
         return hash((type(self), repr(self.facts())))
@@ -78,9 +81,7 @@ def _plain(value: Any) -> Any:
             return value
 
 
-class InvalidWorkerId(ForemanError):
-    code, http_status, fields = "invalid_worker_id", 422, ("id",)
-
+class InvalidWorkerId(ForemanError, code="invalid_worker_id", status=422, fields=("id",)):
     def __init__(self, id: str) -> None:
         super().__init__(id)
         self.id = id
@@ -89,9 +90,7 @@ class InvalidWorkerId(ForemanError):
         return f"{self.id[:80]!r} is not a worker id: use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit"
 
 
-class InvalidClusterName(ForemanError):
-    code, http_status, fields = "invalid_cluster_name", 422, ("name",)
-
+class InvalidClusterName(ForemanError, code="invalid_cluster_name", status=422, fields=("name",)):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
@@ -100,21 +99,19 @@ class InvalidClusterName(ForemanError):
         return f"{self.name[:80]!r} is not a cluster name: use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit"
 
 
-class UnknownKind(ForemanError):
-    code, http_status, fields = "unknown_kind", 422, ("kind", "known")
-
+class UnknownKind(ForemanError, code="unknown_kind", status=422, fields=("kind", "known")):
     def __init__(self, kind: str, known: Sequence[str]) -> None:
         super().__init__(kind, known)
         self.kind, self.known = kind, tuple(sorted(known))
 
     def __str__(self) -> str:
-        return f"no kind {self.kind[:80]!r} on this node; it knows {', '.join(self.known) or 'none'} (add one under [kinds] in foreman.toml)"
+        return (
+            f"no kind {self.kind[:80]!r} on this node; it knows {', '.join(self.known) or 'none'} (add one under [kinds] in foreman.toml)"
+        )
 
 
-class InvalidParams(ForemanError):
+class InvalidParams(ForemanError, code="invalid_params", status=422, fields=("kind", "problems")):
     """``problems``: one sentence for each thing that is wrong with the params."""
-
-    code, http_status, fields = "invalid_params", 422, ("kind", "problems")
 
     def __init__(self, kind: str, problems: Sequence[str]) -> None:
         super().__init__(kind, problems)
@@ -124,10 +121,8 @@ class InvalidParams(ForemanError):
         return f"params do not fit kind {self.kind}: {'; '.join(self.problems)}"
 
 
-class InvalidRequest(ForemanError):
+class InvalidRequest(ForemanError, code="invalid_request", status=422, fields=("problems",)):
     """A request that has not the form of any: unknown field, wrong type, too large, a duplicate id in one batch."""
-
-    code, http_status, fields = "invalid_request", 422, ("problems",)
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__(problems)
@@ -137,10 +132,8 @@ class InvalidRequest(ForemanError):
         return f"the request is not valid: {'; '.join(self.problems)}"
 
 
-class InvalidConfiguration(ForemanError):
+class InvalidConfiguration(ForemanError, code="invalid_configuration", status=422, fields=("problems",)):
     """``problems``: each with file, line and the nearest known key where there is one."""
-
-    code, http_status, fields = "invalid_configuration", 422, ("problems",)
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__(problems)
@@ -150,9 +143,7 @@ class InvalidConfiguration(ForemanError):
         return "the configuration is not valid: " + "; ".join(self.problems)
 
 
-class WorkerNotFound(ForemanError):
-    code, http_status, fields = "worker_not_found", 404, ("id",)
-
+class WorkerNotFound(ForemanError, code="worker_not_found", status=404, fields=("id",)):
     def __init__(self, id: str) -> None:
         super().__init__(id)
         self.id = id
@@ -161,9 +152,7 @@ class WorkerNotFound(ForemanError):
         return f"there is no worker {self.id} on this node (see `foreman ls`)"
 
 
-class WorkerExists(ForemanError):
-    code, http_status, fields = "worker_exists", 409, ("id",)
-
+class WorkerExists(ForemanError, code="worker_exists", status=409, fields=("id",)):
     def __init__(self, id: str) -> None:
         super().__init__(id)
         self.id = id
@@ -172,10 +161,8 @@ class WorkerExists(ForemanError):
         return f"worker {self.id} exists with another kind or other params; remove it first or choose another id"
 
 
-class WorkerBusy(ForemanError):
+class WorkerBusy(ForemanError, code="worker_busy", status=409, fields=("id", "doing")):
     """The worker is on its way out (being removed, or its batch is being undone), or its node is shutting down."""
-
-    code, http_status, fields = "worker_busy", 409, ("id", "doing")
 
     def __init__(self, id: str, doing: str) -> None:
         super().__init__(id, doing)
@@ -185,9 +172,7 @@ class WorkerBusy(ForemanError):
         return f"worker {self.id} is {self.doing}; try again when that is done"
 
 
-class WorkerDirectoryBusy(ForemanError):
-    code, http_status, fields = "worker_directory_busy", 409, ("id", "path")
-
+class WorkerDirectoryBusy(ForemanError, code="worker_directory_busy", status=409, fields=("id", "path")):
     def __init__(self, id: str, path: str) -> None:
         super().__init__(id, path)
         self.id, self.path = id, path
@@ -196,9 +181,7 @@ class WorkerDirectoryBusy(ForemanError):
         return f"the directory of {self.id} is in use by a process that is not ours: {self.path} (who: `fuser -v {self.path}/lock`)"
 
 
-class FailedToStart(ForemanError):
-    code, http_status, fields = "failed_to_start", 502, ("id", "reason")
-
+class FailedToStart(ForemanError, code="failed_to_start", status=502, fields=("id", "reason")):
     def __init__(self, id: str, reason: str) -> None:
         super().__init__(id, reason)
         self.id, self.reason = id, reason
@@ -207,9 +190,7 @@ class FailedToStart(ForemanError):
         return f"worker {self.id} failed to start: {self.reason} (see `foreman output {self.id}` and `foreman why {self.id}`)"
 
 
-class FailedToRemoveDirectory(ForemanError):
-    code, http_status, fields = "failed_to_remove_directory", 500, ("id", "errno", "errno_name", "path")
-
+class FailedToRemoveDirectory(ForemanError, code="failed_to_remove_directory", status=500, fields=("id", "errno", "errno_name", "path")):
     def __init__(self, id: str, errno: int, errno_name: str, path: str) -> None:
         super().__init__(id, errno, errno_name, path)
         self.id, self.errno, self.errno_name, self.path = id, errno, errno_name, path
@@ -218,10 +199,8 @@ class FailedToRemoveDirectory(ForemanError):
         return f"the directory of {self.id} could not be removed: {self.errno_name} (errno {self.errno}) at {self.path}"
 
 
-class BatchFailed(ForemanError):
+class BatchFailed(ForemanError, code="batch_failed", status=502, fields=("failures",)):
     """``new_workers`` made nothing: what was made has been removed again. ``failures``: id → why."""
-
-    code, http_status, fields = "batch_failed", 502, ("failures",)
 
     def __init__(self, failures: Mapping[str, str]) -> None:
         super().__init__(failures)
@@ -231,10 +210,8 @@ class BatchFailed(ForemanError):
         return "none was created, because of " + "; ".join(f"{id}: {why}" for id, why in sorted(self.failures.items()))
 
 
-class WorkersUnhealthy(ForemanError):
+class WorkersUnhealthy(ForemanError, code="workers_unhealthy", status=503, fields=("workers",)):
     """``workers``: id → its health and why, for each that is not ok."""
-
-    code, http_status, fields = "workers_unhealthy", 503, ("workers",)
 
     def __init__(self, workers: Mapping[str, str]) -> None:
         super().__init__(workers)
@@ -244,10 +221,8 @@ class WorkersUnhealthy(ForemanError):
         return "not healthy: " + "; ".join(f"{id}: {why}" for id, why in sorted(self.workers.items()))
 
 
-class InsufficientSpace(ForemanError):
+class InsufficientSpace(ForemanError, code="insufficient_space", status=507, fields=("path", "free", "needed")):
     """``free`` and ``needed`` in bytes."""
-
-    code, http_status, fields = "insufficient_space", 507, ("path", "free", "needed")
 
     def __init__(self, path: str, free: int, needed: int) -> None:
         super().__init__(path, free, needed)
@@ -257,10 +232,8 @@ class InsufficientSpace(ForemanError):
         return f"too little space at {self.path}: {self.free} bytes free, {self.needed} needed ([disk] min_free)"
 
 
-class DiskFault(ForemanError):
+class DiskFault(ForemanError, code="disk_fault", status=500, fields=("errno", "errno_name", "path")):
     """The disk refused or failed; what was asked for has not been done. ``errno_name`` as in errno.h; ``path`` where."""
-
-    code, http_status, fields = "disk_fault", 500, ("errno", "errno_name", "path")
 
     def __init__(self, errno: int, errno_name: str, path: str) -> None:
         super().__init__(errno, errno_name, path)
@@ -270,9 +243,7 @@ class DiskFault(ForemanError):
         return f"the disk says {self.errno_name} (errno {self.errno}) at {self.path}; nothing was changed"
 
 
-class DataDirectoryInUse(ForemanError):
-    code, http_status, fields = "data_directory_in_use", 409, ("path",)
-
+class DataDirectoryInUse(ForemanError, code="data_directory_in_use", status=409, fields=("path",)):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.path = path
@@ -281,9 +252,7 @@ class DataDirectoryInUse(ForemanError):
         return f"another foreman runs on {self.path}; use it (`foreman --data {self.path} ls`) or choose another --data"
 
 
-class DataDirectoryInvalid(ForemanError):
-    code, http_status, fields = "data_directory_invalid", 500, ("path", "reason")
-
+class DataDirectoryInvalid(ForemanError, code="data_directory_invalid", status=500, fields=("path", "reason")):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, reason)
         self.path, self.reason = path, reason
@@ -292,10 +261,8 @@ class DataDirectoryInvalid(ForemanError):
         return f"{self.path} cannot be used as a data directory: {self.reason}"
 
 
-class ForemanTimeout(ForemanError, TimeoutError):
+class ForemanTimeout(ForemanError, TimeoutError, code="timeout", status=504, fields=("what", "timeout", "workers")):
     """``workers``: id → what it is doing instead of being done, for each that is late. The work itself goes on."""
-
-    code, http_status, fields = "timeout", 504, ("what", "timeout", "workers")
 
     def __init__(self, what: str, timeout: float, workers: Mapping[str, str] | None = None) -> None:
         super().__init__(what, timeout, workers)
@@ -306,9 +273,7 @@ class ForemanTimeout(ForemanError, TimeoutError):
         return f"{self.what} was not done within {self.timeout:g} s" + (f": {late}" if late else "")
 
 
-class ForemanUnavailable(ForemanError, ConnectionError):
-    code, http_status, fields = "unavailable", 503, ("address", "reason")
-
+class ForemanUnavailable(ForemanError, ConnectionError, code="unavailable", status=503, fields=("address", "reason")):
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
         self.address, self.reason = address, reason
@@ -317,10 +282,8 @@ class ForemanUnavailable(ForemanError, ConnectionError):
         return f"no foreman answers at {self.address}: {self.reason} (start one with `foreman up`)"
 
 
-class NotAuthorized(ForemanError):
+class NotAuthorized(ForemanError, code="not_authorized", status=403, fields=("reason", "status")):
     """401 when nobody said who they are, 403 when who they are may not do this."""
-
-    code, http_status, fields = "not_authorized", 403, ("reason", "status")
 
     def __init__(self, reason: str, status: int = 403) -> None:
         super().__init__(reason, status)
@@ -335,8 +298,6 @@ def _family(root: type[ForemanError]) -> dict[str, type[ForemanError]]:
     for child in root.__subclasses__():
         known |= _family(child)
     return known
-
-
 
 
 def error_from_facts(code: str, detail: str, facts: Mapping[str, Any]) -> ForemanError:

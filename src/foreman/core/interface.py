@@ -100,9 +100,7 @@ class ForemanInterface(ABC):
         """
 
     @abstractmethod
-    async def remove_workers(
-        self, ids: Sequence[str], *, timeout: float = DEFAULT_REMOVE_TIMEOUT_S
-    ) -> dict[str, ForemanError | None]:
+    async def remove_workers(self, ids: Sequence[str], *, timeout: float = DEFAULT_REMOVE_TIMEOUT_S) -> dict[str, ForemanError | None]:
         """Remove many: one journal record, one deregistration, stops side by side. A result for each id; None is success."""
 
     @abstractmethod

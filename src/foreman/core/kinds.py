@@ -138,7 +138,9 @@ def check_command_params(argv: Sequence[str]) -> CheckParams:
     def check(params: Params) -> list[str]:
         missing = [f"param {name!r} is missing" for name in sorted(wanted - params.keys())]
         unknown = [f"unknown param {name!r}" for name in sorted(params.keys() - wanted)]
-        wrong = [f"param {n!r} must be a string, number or boolean" for n, v in sorted(params.items()) if not isinstance(v, str | int | float)]
+        wrong = [
+            f"param {n!r} must be a string, number or boolean" for n, v in sorted(params.items()) if not isinstance(v, str | int | float)
+        ]
         hostile = [f"param {n!r} must not hold NUL" for n, v in sorted(params.items()) if isinstance(v, str) and "\0" in v]
         return missing + unknown + wrong + hostile
 

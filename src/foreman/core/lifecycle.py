@@ -54,6 +54,8 @@ class Move(enum.StrEnum):
     BACKED_OFF = "backed_off"
     START_REQUESTED = "start_requested"
     STOP_REQUESTED = "stop_requested"
+    LATE = "late"
+    HUNG = "hung"
     STOPPED = "stopped"
     SUPERVISOR_LOST = "supervisor_lost"
     STOPPED_TO_RESTART = "stopped_to_restart"
@@ -113,11 +115,14 @@ TABLE: Final[tuple[Row, ...]] = (
     # Stopping
     _row(S.STARTING, M.STOP_REQUESTED, S.STOPPING, "It is asked to end while starting."),
     _row(S.RUNNING, M.STOP_REQUESTED, S.STOPPING, "It is taken out of the directory and asked to end."),
+    _row(S.STARTING, M.LATE, S.STOPPING, "It was not ready in time; it is ended."),
+    _row(S.STARTING, M.HUNG, S.STOPPING, "It fell silent while starting; it is killed."),
+    _row(S.RUNNING, M.HUNG, S.STOPPING, "It fell silent; it is taken out of the directory and killed."),
     _row(S.STOPPING, M.STOPPED, S.STOPPED, "It ended as asked, and stays stopped."),
     _row(S.STOPPING, M.STOPPED_TO_RESTART, S.WAITING, "It ended as asked; it starts again when its turn comes."),
     _row(S.STOPPING, M.STOPPED_TO_REMOVE, S.REMOVING, "Its exit is proven; its directory goes."),
-    _row(S.STOPPING, M.CRASHED, S.BACKING_OFF, "It was hung and was killed; the next start is set."),
-    _row(S.STOPPING, M.GAVE_UP, S.FAILED, "It hung too often; it is given up and the cluster is told."),
+    _row(S.STOPPING, M.CRASHED, S.BACKING_OFF, "It was late or hung and is gone now; the next start is set."),
+    _row(S.STOPPING, M.GAVE_UP, S.FAILED, "It was late or hung too often; it is given up and the cluster is told."),
     # Started by hand
     _row(S.STOPPED, M.START_REQUESTED, S.WAITING, "Somebody asked to start it."),
     _row(S.FINISHED, M.START_REQUESTED, S.WAITING, "Somebody asked to start it."),
@@ -136,6 +141,7 @@ TABLE: Final[tuple[Row, ...]] = (
     _row(S.PREPARING, M.SHUT_DOWN, S.STOPPED, "The node ends before its first start."),
     _row(S.WAITING, M.SHUT_DOWN, S.STOPPED, "The node ends before its turn came."),
     _row(S.BACKING_OFF, M.SHUT_DOWN, S.STOPPED, "The node ends before its next start."),
+    _row(S.STOPPING, M.SHUT_DOWN, S.STOPPED, "It ended with its node; the next start of the node starts it again."),
 )
 _NEXT: Final = {(row.source, row.move): row for row in TABLE}
 

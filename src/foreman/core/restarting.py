@@ -66,8 +66,10 @@ def after_ending(kind: RestartType, policy: RestartPolicy, history: RestartHisto
     """What follows an end nobody asked for. ``chance``: a random number in [0, 1) for the jitter."""
     match kind:
         case RestartType.TEMPORARY:
-            return Finish(f"{ending.what}; temporary workers are not started again") if ending.normal else GiveUp(
-                f"{ending.what}; temporary workers are not started again"
+            return (
+                Finish(f"{ending.what}; temporary workers are not started again")
+                if ending.normal
+                else GiveUp(f"{ending.what}; temporary workers are not started again")
             )
         case RestartType.TRANSIENT if ending.normal and ending.ran_s is not None:
             return Finish(f"{ending.what}; it ended normally")
