@@ -1,0 +1,76 @@
+"""The event stream of a remote node as an iterator that survives the node's restart.
+
+It comes back with Last-Event-ID, so nothing that the node still keeps is missed; when the node stays away for longer than
+``AWAY_S`` it ends with ForemanUnavailable.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from foreman.api.calls import Calls
+from foreman.api.connection import Connection, ConnectionBrokenError
+from foreman.api.sse import Parser
+from foreman.api.wire import decode_event
+from foreman.core.errors import ForemanUnavailable
+from foreman.core.views import NodeEvent
+
+AWAY_S: Final = 15.0
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 1.0
+
+Opened = tuple[Connection, AsyncIterator[bytes]]
+
+
+class Subscription:
+    """One watcher. Its place in the stream is taken as soon as ``opening`` is done, before the first event is asked for."""
+
+    def __init__(self, calls: Calls, after: int | None) -> None:
+        self._calls = calls
+        self._parser = Parser(last_id="" if after is None else str(after))
+        self.opening: asyncio.Task[Opened] = asyncio.get_running_loop().create_task(self._open())
+
+    async def _open(self) -> Opened:
+        connection = await self._calls.open()
+        headers = {"last_event_id": self._parser.last_id} if self._parser.last_id else {}
+        try:
+            return connection, await self._calls.begin_stream(connection, "/v1/events", **headers)
+        except ConnectionBrokenError as broken:
+            connection.close()
+            raise self._calls.unavailable(str(broken)) from broken
+        except BaseException:  # refused or cancelled: the connection has no other owner yet
+            connection.close()
+            raise
+
+    async def events(self) -> AsyncIterator[NodeEvent]:
+        connection, chunks = await self.opening
+        while True:
+            try:
+                async for chunk in chunks:
+                    for message in self._parser.feed(chunk):
+                        event = decode_event(message.event, message.data)
+                        if event is not None:
+                            yield event
+            except ConnectionBrokenError:
+                pass  # the node went away; so it is looked for
+            finally:
+                connection.close()
+            self._parser = Parser(last_id=self._parser.last_id)  # half a message is none
+            connection, chunks = await self._reopen()
+
+    async def _reopen(self) -> Opened:
+        loop = asyncio.get_running_loop()
+        deadline, pause_s = loop.time() + AWAY_S, _FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._open()
+            except ForemanUnavailable:
+                if loop.time() + pause_s > deadline:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    def abandon(self) -> None:
+        """Nobody will iterate any more."""
+        if not self.opening.cancel() and not self.opening.cancelled() and self.opening.exception() is None:
+            self.opening.result()[0].close()
