@@ -1,0 +1,111 @@
+"""Several processes on one directory file: they hear one another without polling, and survive one another's sudden end."""
+
+import asyncio
+import contextlib
+import random
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from foreman.directory.errors import DirectoryUnavailable
+from foreman.directory.port import Changes, Deleted, KeyRange, KeyValue, Put
+from foreman.directory.sqlite.engine import SqliteDirectory
+
+PROGRAM = Path(__file__).with_name("other_process.py")
+ROOT = KeyRange.of_prefix(b"/")
+DEADLINE_S = 10.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "directory.sqlite"
+
+
+@asynccontextmanager
+async def other_process(story: str, path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(PROGRAM), story, str(path), stdout=asyncio.subprocess.PIPE, cwd=PROGRAM.parents[2]
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def ready(process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), DEADLINE_S) == b"ready\n"
+
+
+async def test_a_killed_process_loses_its_lease_and_others_bring_that_about(path: Path) -> None:
+    async with SqliteDirectory(path) as directory, asyncio.timeout(DEADLINE_S):
+        start = (await directory.read(ROOT)).revision
+        async with aclosing(directory.watch(ROOT, after=start)) as watch, other_process("hold_a_lease", path) as other:
+            made = await anext(watch)
+            assert [event.key for event in made.events] == [b"/held"]
+            await ready(other)
+            other.kill()
+            gone = await anext(watch)
+            assert gone.events == (Deleted(b"/held", gone.revision),)
+
+
+async def test_killed_at_any_moment_a_transaction_is_whole_or_not_and_is_heard(path: Path) -> None:
+    async with SqliteDirectory(path) as directory:
+        for _ in range(6):
+            start = (await directory.read(ROOT)).revision
+            told: list[Changes] = []
+            listening = asyncio.create_task(_listen(directory, start, told))
+            async with other_process("write_pairs", path) as other:
+                await ready(other)
+                await asyncio.sleep(random.uniform(0, 0.03))  # the moment of death, anywhere
+                other.kill()
+                await other.wait()
+            snapshot = await directory.read(ROOT)
+            async with asyncio.timeout(DEADLINE_S):
+                while not told or told[-1].revision < snapshot.revision:
+                    await asyncio.sleep(0.001)
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            assert [changes.revision for changes in told] == list(range(start + 1, snapshot.revision + 1))
+            for changes in told:
+                [a, b] = changes.events
+                assert isinstance(a, KeyValue)
+                assert isinstance(b, KeyValue)
+                assert a.value == b.value
+            assert len({entry.value for entry in snapshot.entries}) == 1
+
+
+async def _listen(directory: SqliteDirectory, after: int, told: list[Changes]) -> None:
+    async with aclosing(directory.watch(ROOT, after=after)) as watch:
+        async for changes in watch:
+            told.append(changes)
+
+
+async def test_compare_and_set_holds_between_processes(path: Path) -> None:
+    async with SqliteDirectory(path) as directory:
+        await directory.transact([], [Put(b"/number", b"0")])
+        async with other_process("count", path) as first, other_process("count", path) as second, other_process("count", path) as third:
+            for process in (first, second, third):
+                assert await asyncio.wait_for(process.wait(), 40) == 0
+        entry = await directory.get(b"/number")
+        assert entry is not None
+        assert entry.value == b"300"
+
+
+async def test_one_that_stands_in_the_way_is_waited_for_in_bounded_time(path: Path) -> None:
+    async with SqliteDirectory(path, timeout_s=0.4) as directory:
+        revision = (await directory.transact([], [Put(b"/a", b"1")])).revision
+        async with other_process("stand_in_the_way", path) as other:
+            await ready(other)
+            with pytest.raises(DirectoryUnavailable, match="locked"):
+                async with asyncio.timeout(DEADLINE_S):
+                    await directory.transact([], [Put(b"/a", b"2")])
+            assert (await directory.read(ROOT)).revision == revision, "readers are not in anybody's way"
+            other.kill()
+            await other.wait()
+        assert (await directory.transact([], [Put(b"/a", b"3")])).revision == revision + 1
