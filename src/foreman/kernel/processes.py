@@ -1,0 +1,143 @@
+"""What Linux knows and allows about processes: prctl(2), pidfd_open(2), /proc/PID.
+
+Owns nothing. Facts about another process are true only while it cannot vanish: as an unreaped child, or through a pidfd. It never
+waits and never decides whom to signal.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+from dataclasses import dataclass
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PF_EXITING: Final = 0x4
+_FIRST_FIELD: Final = 3
+"""/proc/PID/stat after the name in parentheses begins with field 3 (proc_pid_stat(5))."""
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, argument: int | bytes) -> None:
+    if _libc.prctl(option, argument, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def die_with_parent(parent: int) -> None:
+    """KILL for this process as soon as ``parent`` ends, even if it ended just now. The kernel forgets it when the user changes."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def become_subreaper() -> None:
+    """Descendants whose parent ends become children of this process, whatever session they are in."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_name(name: str) -> None:
+    """What ``ps -o comm`` and ``top`` show: the first 15 bytes."""
+    _prctl(_PR_SET_NAME, name.encode()[:15] + b"\0")
+
+
+def raise_descriptor_limit() -> tuple[int, int]:
+    """The soft limit of open files becomes the hard one. Returns the limits as they were, for the children."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    return before
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    state: str
+    parent: int
+    group: int
+    session: int
+    exiting: bool
+
+
+def stat_of(pid: int) -> ProcessStat | None:
+    """None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    flags = int(fields[9 - _FIRST_FIELD])
+    return ProcessStat(fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), bool(flags & _PF_EXITING))
+
+
+def all_pids() -> list[int]:
+    """Every process /proc shows; each may be gone already."""
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def children() -> list[int]:
+    """All children of this process, zombies too. Exact while nobody else in this process reaps (one thread)."""
+    own = os.getpid()
+    try:
+        with open(f"/proc/self/task/{own}/children", "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return [pid for pid in all_pids() if (stat := stat_of(pid)) is not None and stat.parent == own]
+
+
+def environment_of(pid: int) -> dict[bytes, bytes]:
+    """What /proc shows of its environment; empty when it is gone, a zombie, or not ours to read."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            entries = file.read().split(b"\0")
+    except OSError:
+        return {}
+    return dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
+
+
+def holds_file(pid: int, device: int, inode: int) -> bool:
+    """Whether it has this file open."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    for name in names:
+        try:
+            found = os.stat(f"{folder}/{name}")
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == (device, inode):
+            return True
+    return False
+
+
+class ProcessArea:
+    """The memory in which the kernel laid this process's arguments and environment at exec: what /proc shows of them.
+
+    A forked process that never execs would show its parent's for ever. Written anew in the child, it shows its own, and so do all its
+    descendants that never exec either.
+    """
+
+    def __init__(self) -> None:
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        first = 48 - _FIRST_FIELD
+        self._arguments, arguments_end, self._environment, environment_end = (int(field) for field in fields[first : first + 4])
+        self._arguments_size = arguments_end - self._arguments
+        self._environment_size = environment_end - self._environment
+
+    def rewrite(self, arguments: bytes, environment: list[bytes]) -> None:
+        """As much as there is room for, the first entries of ``environment`` first, and no entry in part."""
+        _fill(self._arguments, self._arguments_size, arguments[: max(0, self._arguments_size - 1)])
+        block = b""
+        for entry in environment:
+            if len(block) + len(entry) < self._environment_size:
+                block += entry + b"\0"
+        _fill(self._environment, self._environment_size, block)
+
+
+def _fill(address: int, size: int, content: bytes) -> None:
+    if size > 0:
+        ctypes.memmove(address, content.ljust(size, b"\0"), size)

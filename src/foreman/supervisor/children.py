@@ -1,0 +1,199 @@
+"""The child table: which workers there are, from their start to the proof of their exit.
+
+Owns every child of this process. A pid is used only while its process is an unreaped child of ours, so it cannot have become somebody
+else's. When a worker's leader ends, everything it left is killed: its process group before the leader is reaped (which keeps the number
+from being given anew), then, round by round as they become our children (PR_SET_CHILD_SUBREAPER), those that left the group or the session.
+Every descendant has a root among our children, so when none of those is the worker's, nothing of it lives.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+
+from foreman.kernel.processes import children, environment_of, holds_file, stat_of
+from foreman.supervisor.loop import Loop
+from foreman.supervisor.output import WorkerOutput
+from foreman.supervisor.protocol import News, OutputLost, Refusal, Refused, Started, StartFailed, StartRequest
+from foreman.supervisor.spawn import Spawner
+from foreman.supervisor.worker import StartWaiter, Worker
+
+
+class ChildTable:
+    def __init__(self, loop: Loop, spawner: Spawner, publish: Callable[[News], None], on_end: Callable[[], None]) -> None:
+        """``on_end``: called after each proof of exit."""
+        self._loop, self._spawner, self._publish, self._on_end = loop, spawner, publish, on_end
+        self._by_id: dict[str, Worker] = {}
+        self._by_pid: dict[int, Worker] = {}
+        self._leaving: dict[int, Worker] = {}
+        loop.on_signal(signal.SIGCHLD, self._reap)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def workers(self) -> list[Worker]:
+        return list(self._by_id.values())
+
+    def get(self, id: str, incarnation: str) -> Worker:
+        """Raises Refused (not_running)."""
+        worker = self._by_id.get(id)
+        if worker is None or worker.incarnation != incarnation:
+            raise Refused(Refusal("not_running", f"no incarnation {incarnation} of {id} runs"))
+        return worker
+
+    def of_process(self, pid: int) -> Worker | None:
+        """The worker of whose living leader this is a descendant, or whose session it is in."""
+        try:
+            near = self._by_pid.get(pid) or self._by_pid.get(os.getsid(pid))
+        except ProcessLookupError:
+            return None
+        own = os.getpid()
+        while near is None and (stat := stat_of(pid)) is not None and stat.parent not in {0, 1, own}:
+            pid = stat.parent
+            near = self._by_pid.get(pid)
+        return near
+
+    # --- start ---
+
+    def start(self, request: StartRequest, waiter: StartWaiter) -> None:
+        """Answers ``waiter`` when the program runs or cannot. Raises Refused (already_running, busy, failed)."""
+        worker = self._by_id.get(request.id)
+        if worker is None:
+            worker = self._spawn(request)
+        elif worker.incarnation != request.incarnation:
+            raise Refused(Refusal("already_running", f"incarnation {worker.incarnation} of {request.id} is not gone yet"))
+        if worker.started:
+            waiter(Started(worker.id, worker.incarnation, worker.pid))
+        else:
+            worker.waiters.append(waiter)
+
+    def _spawn(self, request: StartRequest) -> Worker:
+        process = self._spawner.spawn(request)
+        lock = os.fstat(process.lock)
+
+        def on_lost(number: int) -> None:
+            self._publish(OutputLost(request.id, request.incarnation, output.lost_bytes, number))
+
+        output = WorkerOutput(self._loop, request.output, process.output, on_lost)
+        worker = Worker(request, process, output, self._loop.now(), (lock.st_dev, lock.st_ino))
+        self._by_id[request.id] = worker
+        self._by_pid[process.pid] = worker
+        self._loop.watch(process.report, lambda _events: self._hear_report(worker))
+        return worker
+
+    def _hear_report(self, worker: Worker) -> None:
+        if not worker.report_open:
+            return
+        worker.report_open = False
+        worker.read_report()
+        self._loop.forget(worker.process.report)
+        os.close(worker.process.report)
+        if worker.started:
+            started = Started(worker.id, worker.incarnation, worker.pid)
+            self._publish(started)
+            self._answer(worker, started)
+
+    @staticmethod
+    def _answer(worker: Worker, outcome: Started | Refusal) -> None:
+        waiters, worker.waiters = worker.waiters, []
+        for waiter in waiters:
+            waiter(outcome)
+
+    # --- signals ---
+
+    @staticmethod
+    def signal(worker: Worker, signum: int, *, group: bool) -> None:
+        """To the leader or its group. A worker that is leaving gets KILL anyway."""
+        if worker.ended is not None:
+            return
+        if group:
+            _signal_group(worker.pid, signum)
+        else:
+            os.kill(worker.pid, signum)
+
+    def kill(self, worker: Worker) -> None:
+        """KILL to the group; what is outside of it follows when the leader has ended."""
+        self.signal(worker, signal.SIGKILL, group=True)
+
+    # --- exit ---
+
+    def _reap(self) -> None:
+        while (pid := _next_ended()) is not None:
+            worker = self._by_pid.pop(pid, None)
+            if worker is None:
+                os.waitpid(pid, 0)
+                continue
+            _signal_group(pid, signal.SIGKILL)
+            _, status, usage = os.wait4(pid, 0)
+            worker.ended = status, usage
+            self._hear_report(worker)
+            self._leaving[pid] = worker
+        if self._leaving:
+            self._clear_up()
+
+    def _clear_up(self) -> None:
+        """Kill what leaving workers left; let go of those that left nothing. Their deaths bring us here again."""
+        strays = [pid for pid in children() if pid not in self._by_pid]
+        held: set[int] = set()
+        for stray in strays:
+            owner = self._owner(stray)
+            if owner is not None and owner.ended is None:
+                continue
+            # One that hides from every sign could belong to any of the leaving: all wait for its end.
+            held |= self._leaving.keys() if owner is None else {owner.pid}
+            _kill_with_group(stray, self._by_pid)
+        for pid in self._leaving.keys() - held:
+            self._let_go(self._leaving.pop(pid))
+
+    def _owner(self, stray: int) -> Worker | None:
+        """Whose it is: by session, by the incarnation in its environment, by the lock it holds. None: it hides, or is gone."""
+        try:
+            session = os.getsid(stray)
+        except ProcessLookupError:
+            return None
+        if (worker := self._leaving.get(session) or self._by_pid.get(session)) is not None:
+            return worker
+        incarnation = environment_of(stray).get(b"FOREMAN_INCARNATION", b"").decode("utf-8", "replace")
+        known = [*self._leaving.values(), *self._by_pid.values()]
+        for worker in known:
+            if worker.incarnation == incarnation:
+                return worker
+        return next((worker for worker in known if holds_file(stray, *worker.lock_file)), None)
+
+    def _let_go(self, worker: Worker) -> None:
+        if worker.watch_timer is not None:
+            worker.watch_timer.cancel()
+        worker.output.close()
+        os.close(worker.process.lock)
+        del self._by_id[worker.id]
+        end = worker.end()
+        self._publish(end)
+        if isinstance(end, StartFailed):
+            self._answer(worker, Refusal("failed", end.reason, end.errno, end.path))
+        self._on_end()
+
+
+def _next_ended() -> int | None:
+    """A child that has ended, left unreaped."""
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if ended is None else ended.si_pid
+
+
+def _signal_group(leader: int, signum: int) -> None:
+    """To the group it leads; to itself alone as long as it leads none yet."""
+    try:
+        os.killpg(leader, signum)
+    except ProcessLookupError:
+        os.kill(leader, signum)
+
+
+def _kill_with_group(stray: int, leaders: dict[int, Worker]) -> None:
+    try:
+        group = os.getpgid(stray)
+        if group not in leaders and group != os.getpgrp():
+            os.killpg(group, signal.SIGKILL)
+        os.kill(stray, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,94 @@
+"""News waiting for a server: in order, numbered when first sent, kept until acknowledged, sent again to the next server.
+
+Pure. Bounded without ever losing an exit: what a worker says of itself is merged, newest over oldest, while an earlier word of the same
+worker is still unacknowledged. So a worker that talks without end costs one message per answer of the server, and delays nobody.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from foreman.supervisor.protocol import MAX_OUTSTANDING_NEWS, Exited, News, Notified, OutputLost, StartFailed
+
+WINDOW: Final = 1_024
+"""Sent and not yet acknowledged, at most."""
+
+_Key = tuple[str, type] | int
+_REPEATED: Final = (Notified, OutputLost)
+
+
+class NewsBuffer:
+    def __init__(self) -> None:
+        self._waiting: dict[_Key, News] = {}
+        self._sent: dict[int, News] = {}
+        self._next_seq = 1
+        self._count = 0
+        self._in_flight: set[_Key] = set()
+        self._ended: set[str] = set()
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) + len(self._sent) >= MAX_OUTSTANDING_NEWS
+
+    @property
+    def empty(self) -> bool:
+        return not self._waiting and not self._sent
+
+    def has_ended(self, incarnation: str) -> bool:
+        """Whether its end is among the news that no server has acknowledged yet."""
+        return incarnation in self._ended
+
+    def add(self, news: News) -> None:
+        if isinstance(news, Exited | StartFailed):
+            self._ended.add(news.incarnation)
+        key = self._key(news)
+        before = self._waiting.get(key)
+        self._waiting[key] = news if before is None else _merged(before, news)
+
+    def _key(self, news: News) -> _Key:
+        if isinstance(news, _REPEATED):
+            return news.incarnation, type(news)
+        self._count += 1
+        return self._count
+
+    def take(self) -> list[tuple[int, News]]:
+        """What may be sent now, numbered."""
+        taken = []
+        for key, news in list(self._waiting.items()):
+            if len(self._sent) >= WINDOW:
+                break
+            if key in self._in_flight and news.incarnation not in self._ended:
+                continue
+            del self._waiting[key]
+            self._sent[self._next_seq] = news
+            if isinstance(news, _REPEATED):
+                self._in_flight.add(key)
+            taken.append((self._next_seq, news))
+            self._next_seq += 1
+        return taken
+
+    def unacknowledged(self) -> list[tuple[int, News]]:
+        """What was sent to an earlier server and never acknowledged: to be sent first, with the same numbers."""
+        return list(self._sent.items())
+
+    def acknowledge(self, seq: int) -> None:
+        while self._sent and (first := next(iter(self._sent))) <= seq:
+            news = self._sent.pop(first)
+            if isinstance(news, Exited | StartFailed):
+                self._ended.discard(news.incarnation)
+            elif isinstance(news, _REPEATED):
+                self._in_flight.discard((news.incarnation, type(news)))
+
+
+def _merged(before: News, after: News) -> News:
+    if not isinstance(before, Notified) or not isinstance(after, Notified):
+        return after
+    return replace(
+        after,
+        ready=before.ready or after.ready,
+        stopping=before.stopping or after.stopping,
+        status=before.status if after.status is None else after.status,
+        endpoint=before.endpoint if after.endpoint is None else after.endpoint,
+        health=before.health if after.health is None else after.health,
+        errno=before.errno if after.errno is None else after.errno,
+        extend_timeout_s=before.extend_timeout_s if after.extend_timeout_s is None else after.extend_timeout_s,
+    )

@@ -1,0 +1,155 @@
+"""The worker supervisor, put together: it does what a server asks, tells what happens, and ends when nobody wants it any more.
+
+It holds no policy: it restarts nothing and judges nothing. By itself it does one thing only: without a server for ``orphan_grace_s`` (or
+``start_grace_s``, before the first came) it stops its workers in order and ends, and so it does on TERM.
+"""
+
+import gc
+import os
+import secrets
+import signal
+import sys
+import traceback
+from importlib import import_module
+from typing import Final
+
+from foreman.kernel.processes import become_subreaper, raise_descriptor_limit, set_name
+from foreman.supervisor.children import ChildTable
+from foreman.supervisor.link import Answer, ServerLink
+from foreman.supervisor.loop import Loop, Timer
+from foreman.supervisor.notify import NotifySocket
+from foreman.supervisor.protocol import (
+    PROTOCOL_VERSION,
+    Ack,
+    Configure,
+    Hello,
+    Kill,
+    List,
+    Preload,
+    Refusal,
+    Refused,
+    Request,
+    Shutdown,
+    Signal,
+    Started,
+    StartRequest,
+    WatchdogOverdue,
+    Welcome,
+)
+from foreman.supervisor.spawn import Spawner
+from foreman.supervisor.stopping import OrderedStop
+from foreman.supervisor.strict import to_plain
+from foreman.supervisor.watchdog import Watchdog
+from foreman.supervisor.worker import Worker
+
+_LAST_WORDS_S: Final = 2.0
+"""How long a server gets to take the last news."""
+
+
+class Supervisor:
+    def __init__(self, run: str, orphan_grace_s: float, start_grace_s: float) -> None:
+        """Listens in ``run`` from here on. Whoever makes one holds that directory's lock."""
+        set_name("fm-supervisor")
+        become_subreaper()
+        self._loop = Loop()
+        self._start_id = secrets.token_hex(8)
+        self._orphan_grace_s = orphan_grace_s
+        self._link = ServerLink(self._loop, f"{run}/supervisor.sock", self, self._welcome)
+        self._link.on_attached = self._on_attached
+        self._children = ChildTable(self._loop, Spawner(raise_descriptor_limit()), self._link.publish, self._on_end)
+        watchdog = Watchdog(self._loop, self._on_overdue)
+        self._notify = NotifySocket(self._loop, f"{run}/notify.sock", watchdog, self._children.of_process, self._link.publish)
+        self._stop = OrderedStop(self._loop, self._children, self._on_stopped)
+        self._orphan: Timer | None = self._loop.after(start_grace_s, self._stop.begin)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._loop.on_signal(signum, self._stop.begin)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def run(self) -> None:
+        """Returns when all workers are gone and nobody wants more."""
+        self._loop.run()
+
+    def preload(self, modules: tuple[str, ...]) -> dict[str, str]:
+        """Import them for all workers forked from now on. Returns those that failed, and why."""
+        failed = {}
+        for module in modules:
+            try:
+                import_module(module)
+            except BaseException as error:  # noqa: BLE001 - somebody else's module: whatever it raises must not end the workers
+                traceback.print_exc()
+                failed[module] = f"{type(error).__name__}: {error}"
+        if len(os.listdir("/proc/self/task")) > 1:
+            failed["*"] = "a module started a thread; threads do not survive a fork"
+        gc.collect()
+        gc.freeze()
+        return failed
+
+    def do(self, request: Request, answer: Answer) -> None:
+        """Raises Refused."""
+        match request:
+            case StartRequest():
+                self._start(request, answer)
+            case Signal(id, incarnation, signum, group):
+                self._children.signal(self._children.get(id, incarnation), signum, group=group)
+                answer({})
+            case Kill(id, incarnation):
+                self._children.kill(self._children.get(id, incarnation))
+                answer({})
+            case List():
+                answer({"workers": [to_plain(worker.view()) for worker in self._children.workers()], "dropped": self._notify.dropped})
+            case Preload(modules):
+                answer({"failed": self.preload(modules)})
+            case Configure(orphan_grace_s):
+                self._orphan_grace_s = orphan_grace_s
+                answer({})
+            case Shutdown(now):
+                answer({})
+                self._stop.begin(now=now)
+            case Hello() | Ack():
+                raise AssertionError("the link itself answers these")
+
+    def _start(self, request: StartRequest, answer: Answer) -> None:
+        if self._stop.begun:
+            raise Refused(Refusal("stopping", "this supervisor is on its way out"))
+        if self._link.news.has_ended(request.incarnation):
+            raise Refused(Refusal("already_ended", f"incarnation {request.incarnation} has run and ended"))
+        if self._link.news.full:
+            raise Refused(Refusal("news_full", "too much news waits for an acknowledgement"))
+        if request.user is not None:
+            self._notify.admit_other_users()
+
+        def tell(outcome: Started | Refusal) -> None:
+            answer({"pid": outcome.pid} if isinstance(outcome, Started) else outcome)
+
+        self._children.start(request, tell)
+
+    def _welcome(self) -> Welcome:
+        return Welcome(PROTOCOL_VERSION, os.getpid(), self._start_id, self._stop.begun)
+
+    def _on_attached(self, attached: bool) -> None:  # noqa: FBT001 - the link's callback
+        if self._orphan is not None:
+            self._orphan.cancel()
+            self._orphan = None
+        if not attached:
+            self._orphan = self._loop.after(self._orphan_grace_s, self._stop.begin)
+
+    def _on_overdue(self, worker: Worker) -> None:
+        self._link.publish(WatchdogOverdue(worker.id, worker.incarnation))
+
+    def _on_end(self) -> None:
+        self._stop.go_on()
+
+    def _on_stopped(self) -> None:
+        """Nothing lives any more. The server, if there is one, gets a moment to take the last news."""
+        if not self._link.attached or self._link.news.empty:
+            self._loop.stop()
+            return
+        self._link.on_attached = lambda _attached: self._loop.stop()
+        self._link.on_quiet = self._loop.stop
+        self._loop.after(_LAST_WORDS_S, self._loop.stop)
+
+
+def log(sentence: str) -> None:
+    """To stderr, at once: there is nothing else to tell it to."""
+    sys.stderr.write(f"foreman supervisor {os.getpid()}: {sentence}\n")
+    sys.stderr.flush()
