@@ -1,0 +1,175 @@
+"""Following the logs: one is pulled from, the others stand by and are told how far we are durably.
+
+Owns a task and a connection for each log. Nothing is polled: every connection waits inside a PULL with BLOCK, which also tells
+the log our durable version, so that it can recycle what all its readers have. A transaction comes from whichever log is current; what
+is here already is skipped, so a change of logs neither loses nor doubles anything.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from random import uniform
+from typing import Any, Final
+
+from foreman.core.data_errors import DataPlaneError, InvalidCommand, VersionTooOld
+from foreman.core.mutations import Version
+from foreman.workers.storage.finding import Finder
+from foreman.workers.storage.link import Link
+from foreman.workers.storage.settling import settle
+from foreman.workers.storage.sources import Sources
+from foreman.workers.storage.store import Store
+from foreman.workers.wire.transactions import decode_wire
+
+BLOCK_S: Final = 10.0
+ANSWER_IN_S: Final = 5.0
+"""Beyond BLOCK_S: a log that is silent for longer hangs."""
+
+LIMIT: Final = 10_000
+BEHIND_S: Final = 1.0
+"""How long another log may be ahead of the current one before it takes its place."""
+
+FIRST_RETRY_S: Final = 0.05
+LAST_RETRY_S: Final = 2.0
+_TURN_S: Final = 0.002
+"""How long transactions are applied in one turn of the loop: readers are served in between."""
+
+
+class Puller:
+    """``on_change`` is called when something worth showing has changed."""
+
+    def __init__(self, me: str, store: Store, finder: Finder, on_change: Callable[[], None]) -> None:
+        self._me, self._store, self._finder, self._on_change = me.encode(), store, finder, on_change
+        self.sources = Sources(())
+        self.lost_to_us: set[str] = set()
+        """Logs that no longer have what we need."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._tries: dict[str, int] = {}
+        self._switched = asyncio.Event()
+        self._is_level = False
+        self._level_at: float | None = None
+
+    def lag_s(self) -> float | None:
+        """How long ago we had all that the current log had, seconds; 0 while it has no more for us; None: never yet."""
+        if self._is_level:
+            return 0.0
+        return None if self._level_at is None else asyncio.get_running_loop().time() - self._level_at
+
+    def follow(self, logs: Sequence[str]) -> None:
+        """Begin to follow these, and only these."""
+        self.leave()
+        self.sources, self.lost_to_us, self._tries = Sources(logs), set(), {}
+        self._tasks = [asyncio.create_task(self._follow(log), name=f"follow {log}") for log in logs]
+
+    def leave(self) -> None:
+        """Follow no log any more."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+        self.sources = Sources(())
+        self._is_level = False
+
+    async def _follow(self, log: str) -> None:
+        while True:
+            try:
+                link = await Link.open(await self._finder.endpoint_of(log))
+                try:
+                    await self._use(log, link)
+                finally:
+                    link.close()
+            except (OSError, TimeoutError, DataPlaneError, ValueError, TypeError) as error:
+                self._failed(log, error)
+            await asyncio.sleep(min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(10, self._tries[log])) * uniform(0.5, 1.0))
+
+    async def _use(self, log: str, link: Link) -> None:
+        """Until the log fails, which is raised."""
+        while True:
+            if self.sources.current == log:
+                await self._pull(log, link)
+            else:
+                await self._stand_by(log, link)
+
+    async def _pull(self, log: str, link: Link) -> None:
+        """While ``log`` is current: ask for the next transactions while the last ones are applied."""
+        store = self._store
+        answer = self._ask(link, store.latest, LIMIT)
+        while True:
+            transactions = await self._answered(log, answer)
+            await store.wait_for_room()
+            is_current = self.sources.current == log
+            if is_current:
+                answer = self._ask(link, max(store.latest, transactions[-1][0] if transactions else 0), LIMIT)
+            await self._apply(transactions)
+            if not is_current:
+                return
+            self._level(is_level=not answer.done())
+
+    async def _stand_by(self, log: str, link: Link) -> None:
+        """While another is current: wait for news here too, and see whether the other brings them in time."""
+        transactions = await self._answered(log, self._ask(link, self._store.latest, 1))
+        if self.sources.current != log and transactions:
+            with contextlib.suppress(TimeoutError):  # waits even when all is well: so that no log is asked all the time
+                async with asyncio.timeout(BEHIND_S):
+                    await self._switched.wait()
+            if transactions[-1][0] > self._store.latest and self._store.has_room():
+                self._change(lambda: self.sources.is_ahead(log))
+        if self.sources.current == log:
+            await self._apply(transactions)
+
+    async def _answered(self, log: str, answer: "asyncio.Future[Any]") -> list[tuple[Version, bytes]]:
+        async with asyncio.timeout(BLOCK_S + ANSWER_IN_S):
+            transactions = _transactions(await answer)
+        self._tries[log] = 0
+        if log in self.sources.failures:
+            self.lost_to_us.discard(log)
+            self._change(lambda: self.sources.works(log))
+        return transactions
+
+    def _ask(self, link: Link, start_after: Version, limit: int) -> "asyncio.Future[Any]":
+        durable = b"%d" % self._store.durable
+        block = b"%d" % int(BLOCK_S * 1000)
+        return link.send(b"PULL", b"%d" % start_after, b"LIMIT", b"%d" % limit, b"SUBSCRIBER", self._me, durable, b"BLOCK", block)
+
+    async def _apply(self, transactions: Sequence[tuple[Version, bytes]]) -> None:
+        store, clock = self._store, asyncio.get_running_loop().time
+        turn_ends = clock() + _TURN_S
+        for version, encoded in transactions:
+            if version > store.latest:
+                store.apply(version, settle(decode_wire(encoded)))
+                if not store.has_room():
+                    store.on_applied()
+                    await store.wait_for_room()
+            if clock() > turn_ends:
+                store.on_applied()
+                await asyncio.sleep(0)
+                turn_ends = clock() + _TURN_S
+        if transactions:
+            store.on_applied()
+
+    def _level(self, *, is_level: bool) -> None:
+        if is_level or self._is_level:
+            self._level_at = asyncio.get_running_loop().time()
+        self._is_level = is_level
+
+    def _failed(self, log: str, error: Exception) -> None:
+        self._tries[log] = self._tries.get(log, 0) + 1
+        if isinstance(error, VersionTooOld):
+            self.lost_to_us.add(log)
+        if log == self.sources.current:
+            self._level(is_level=False)
+        self._change(lambda: self.sources.fails(log, f"{type(error).__name__}: {error}"))
+
+    def _change(self, change: Callable[[], None]) -> None:
+        """Change the sources; who stands by notices at once when it is another's turn."""
+        before = self.sources.current
+        change()
+        if self.sources.current != before:
+            self._switched.set()
+            self._switched = asyncio.Event()
+        self._on_change()
+
+
+def _transactions(answer: object) -> list[tuple[Version, bytes]]:
+    """What a PULL answers: ``[[version, transaction], …]``, ascending."""
+    if not isinstance(answer, list):
+        raise InvalidCommand("a PULL was answered with no list")
+    return [(int(version), encoded) for version, encoded in answer]
