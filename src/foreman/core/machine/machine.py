@@ -37,6 +37,10 @@ class ForemanMachine:
     def __init__(self, settings: MachineSettings, kinds: Kinds, cluster: str) -> None:
         self._node = Node(settings, kinds, cluster)
 
+    def reconfigure(self, settings: MachineSettings, kinds: Kinds) -> None:
+        """From now on these hold. What runs, and every deadline that is set, stays as it is. ``kinds`` has every kind a worker is of."""
+        self._node.settings, self._node.kinds = settings, kinds
+
     # --- events ---
 
     def handle(self, event: on.Event) -> list[Effect]:
@@ -52,6 +56,7 @@ class ForemanMachine:
     def _turn(self, event: on.Event) -> list[Effect]:
         turn = Turn(self._node, event.at, type(event).__name__)
         self._dispatch(turn, event)
+        turn.conclude()
         ending.review(turn)
         starting.admit(turn)
         creating.review(turn, turn.publish())

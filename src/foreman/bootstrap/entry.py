@@ -1,0 +1,73 @@
+"""``Foreman``: the two ways in for a Python program. Both give the same methods, errors and types (core/interface.py)."""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from foreman.core.interface import ForemanInterface
+from foreman.core.kinds import KindSpec
+
+
+class Foreman:
+    """``async with Foreman.open("data", cluster="demo") as foreman:`` or ``Foreman.connect("data")``."""
+
+    def __new__(cls) -> NoReturn:
+        raise TypeError("use Foreman.open(data) to be a node, or Foreman.connect(address) to reach one")
+
+    @staticmethod
+    def open(
+        data: str | Path,
+        *,
+        cluster: str | None = None,
+        config: str | Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+        kinds: Sequence[KindSpec] = (),
+        serve: bool = True,
+    ) -> AbstractAsyncContextManager[ForemanInterface]:
+        """This program is the node on ``data``, for as long as the block runs; its workers end with it, however it ends.
+
+        ``cluster``: the one the directory belongs to, or for a new directory "foreman". ``config``: a foreman.toml; the environment
+        is not read. ``settings``: dotted keys of the configuration ("supervision.max_restarts": 3), over those of the file.
+        ``kinds``: kinds of this program's own. ``serve``: also answer on DATA/run/foreman.sock; storage workers find logs there.
+
+        Entering raises DataDirectoryInUse, DataDirectoryInvalid, InvalidClusterName, InvalidConfiguration, ForemanUnavailable.
+        """
+        return _opened(Path(data), cluster, config, settings, tuple(kinds), serve=serve)
+
+    @staticmethod
+    def connect(
+        target: str | Path, *, token: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> AbstractAsyncContextManager[ForemanInterface]:
+        """A node that runs: its data directory, ``unix:PATH`` or ``https://HOST:PORT``. Entering raises ForemanUnavailable."""
+        from foreman.api.client import RemoteForeman
+
+        return RemoteForeman.connect(target, token=token, tls=tls)
+
+
+@asynccontextmanager
+async def _opened(
+    data: Path,
+    cluster: str | None,
+    config: str | Path | None,
+    settings: Mapping[str, Any] | None,
+    kinds: tuple[KindSpec, ...],
+    *,
+    serve: bool,
+) -> AsyncIterator[ForemanInterface]:
+    from foreman.bootstrap.assembly import Node, NodePlan
+    from foreman.bootstrap.logs import configure_logs_unless_done
+    from foreman.core.ids import parse_cluster_name
+    from foreman.node.configuration import load
+
+    configure_logs_unless_done()
+    if cluster is not None:
+        parse_cluster_name(cluster)
+    flags = {**(settings or {}), "node.data": str(data.absolute()), "node.cluster": cluster}
+    configuration = load(file=Path(config) if config is not None else None, flags=flags, folder=data.absolute() if config is None else None)
+    node = await Node.start(NodePlan(configuration, orphan_grace_s=0.0, kinds=kinds, serve=serve))
+    try:
+        yield node.foreman
+    finally:
+        await node.stop()

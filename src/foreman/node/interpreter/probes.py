@@ -1,0 +1,110 @@
+"""ProbeReadiness: finds out when a worker that cannot say so is ready, and tells it as WorkerReady.
+
+One task a probe: it tries, waits, tries again with growing pauses, until it succeeds or the worker is gone. The deadline is the
+machine's. Nothing a probed program answers can do more than fail a try.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable
+from contextlib import suppress
+from importlib import import_module
+from typing import Final, assert_never
+
+from foreman.core.effects import ProbeReadiness
+from foreman.core.events import WorkerReady
+from foreman.core.ids import Incarnation
+from foreman.core.kinds import ExecReadiness, HttpReadiness, NotifyReadiness, Readiness, StartedReadiness, TcpReadiness
+from foreman.node.inbox import Inbox
+from foreman.node.launching import Launching
+
+FIRST_PAUSE_S: Final = 0.01
+LONGEST_PAUSE_S: Final = 0.5
+TRY_TIMEOUT_S: Final = 5.0
+
+
+class Probes:
+    def __init__(self, inbox: Inbox, launching: Launching) -> None:
+        self._inbox = inbox
+        self._launching = launching
+        self._tasks: dict[Incarnation, asyncio.Task[None]] = {}
+
+    def do(self, effect: ProbeReadiness) -> None:
+        """Begin; a second request for the same incarnation is the same probe."""
+        if effect.incarnation not in self._tasks:
+            task = asyncio.create_task(self._until_ready(effect), name=f"probe {effect.id}")
+            self._tasks[effect.incarnation] = task
+            task.add_done_callback(lambda _: self._tasks.pop(effect.incarnation, None))
+
+    def end(self, incarnation: Incarnation) -> None:
+        """The worker has exited: nothing is left to find out."""
+        task = self._tasks.get(incarnation)
+        if task is not None:
+            task.cancel()
+
+    def close(self) -> None:
+        for task in tuple(self._tasks.values()):
+            task.cancel()
+
+    async def _until_ready(self, effect: ProbeReadiness) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not await self._try(effect):
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+        self._inbox.put(lambda at: WorkerReady(at, effect.id, effect.incarnation))
+
+    async def _try(self, effect: ProbeReadiness) -> bool:
+        try:
+            async with asyncio.timeout(TRY_TIMEOUT_S):
+                return await self._probe(effect, effect.readiness)
+        except TimeoutError:
+            return False
+
+    def _probe(self, effect: ProbeReadiness, readiness: Readiness) -> Awaitable[bool]:
+        match readiness:
+            case TcpReadiness(port):
+                return _accepts(port)
+            case HttpReadiness(url):
+                return _answers(self._launching.fill(effect, (url,))[0])
+            case ExecReadiness(argv):
+                return _succeeds(self._launching.fill(effect, argv), self._launching.working_directory(effect))
+            case NotifyReadiness() | StartedReadiness():
+                raise ValueError(f"{readiness} needs no probe")  # the machine asks for none
+            case _:
+                assert_never(readiness)
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _answers(url: str) -> bool:
+    httpx = await asyncio.to_thread(import_module, "httpx")  # costs 100 ms once, and only nodes that probe by HTTP pay it
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=TRY_TIMEOUT_S) as client, client.stream("GET", url) as response:
+            return bool(response.is_success)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        return False
+
+
+async def _succeeds(argv: tuple[str, ...], directory: str) -> bool:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    quiet = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv, cwd=directory, env=environment, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        )
+    except OSError:
+        return False
+    try:
+        return await process.wait() == 0
+    finally:
+        if process.returncode is None:  # cut off by the time-out or by the worker's end: it and all it started
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
