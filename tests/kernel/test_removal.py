@@ -40,6 +40,13 @@ def test_a_tree_of_everything_is_removed(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("way", ["tree/..", "tree/.", "..", "tree/../", "."])
+def test_only_a_name_is_removed_never_a_way_elsewhere(tmp_path: Path, way: str) -> None:
+    (tmp_path / "tree").mkdir()
+    assert remove_tree(f"{tmp_path}/{way}") == PathFailure(errno.EINVAL, f"{tmp_path}/{way}")
+    assert (tmp_path / "tree").is_dir()
+
+
 def test_a_file_and_a_link_are_removed_as_such(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()

@@ -43,8 +43,9 @@ def remove_tree(path: str) -> PathFailure | None:
 
     Else the first thing that could not be deleted; whatever else could be is gone. Nobody may be writing in it meanwhile.
     """
-    absolute = os.path.abspath(path)
-    parent, name = os.path.split(absolute)
+    parent, name = os.path.split(os.path.join(os.getcwd(), path).rstrip("/"))
+    if name in {"", ".", ".."}:  # not a name but a way to somewhere else
+        return PathFailure(errno.EINVAL, printable(path))
     try:
         descriptor = os.open(parent, _OPEN_DIRECTORY & ~os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -55,7 +56,7 @@ def remove_tree(path: str) -> PathFailure | None:
     try:
         removal.run(name)
     except OSError as error:
-        return removal.first or PathFailure(error.errno or errno.EIO, printable(absolute))
+        return removal.first or PathFailure(error.errno or errno.EIO, printable(path))
     finally:
         os.close(removal.descriptor)
     return removal.first

@@ -147,7 +147,7 @@ class WorkingDirectories:
         """Delete what :meth:`trash` moved. Idempotent. Raises FailedToRemoveDirectory with the first path that is left."""
         if path == GONE:
             return
-        if Path(path).parent != self.layout.trash or not Path(path).name:
+        if Path(path).parent != self.layout.trash or Path(path).name in {"", ".."}:
             raise FailedToRemoveDirectory(id, errno.EPERM, errno_name(errno.EPERM), printable(path))
         failure = remove_tree(path)
         if failure is not None:
