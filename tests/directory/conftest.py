@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from foreman.directory.port import Directory
-from foreman.directory.sqlite.engine import SqliteDirectory
+from foreman.directory.opening import open_directory
 from tests.directory.etcd_server import EtcdServer
 
 NO_ETCD: Final = "NOT TESTED: the etcd engine. No `etcd` on this machine; install Debian's etcd-server"
@@ -22,8 +22,11 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
-    """One member on loopback for the whole session; tests keep apart by their keys."""
+def etcd_if_any(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer | None]:
+    """One member on loopback for the whole session; tests keep apart by their keys. None on a machine without etcd."""
+    if not HAS_ETCD:
+        yield None
+        return
     with contextlib.ExitStack() as stack:
         server = EtcdServer(tmp_path_factory.mktemp("etcd"))
         stack.callback(server.end)
@@ -33,27 +36,20 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("etcd", marks=needs_etcd)])
-async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opened]:
+async def opened(request: pytest.FixtureRequest, tmp_path: Path, etcd_if_any: EtcdServer | None) -> AsyncIterator[Opened]:
+    if request.param == "sqlite":
+        url = f"sqlite:{tmp_path / 'directory.sqlite'}"
+    else:
+        assert etcd_if_any is not None
+        url = etcd_if_any.url
     async with contextlib.AsyncExitStack() as stack:
-        yield _opener(request, tmp_path, stack)
 
-
-def _opener(request: pytest.FixtureRequest, tmp_path: Path, stack: contextlib.AsyncExitStack) -> Opened:
-    if request.param == "etcd":
-        url = request.getfixturevalue("etcd").url
-
-    def opened() -> Directory:
-        directory: Directory
-        if request.param == "sqlite":
-            directory = SqliteDirectory(tmp_path / "directory.sqlite")
-        else:
-            from foreman.directory.opening import open_directory
-
+        def opened() -> Directory:
             directory = open_directory(url)
-        stack.push_async_callback(directory.close)
-        return directory
+            stack.push_async_callback(directory.close)
+            return directory
 
-    return opened
+        yield opened
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ def open_directory(url: str) -> Directory:
                 raise InvalidConfiguration([f"[directory] url {url!r}: sqlite: is followed by the path of a file"])
             return SqliteDirectory(Path(rest).absolute())
         case "etcd":
-            raise InvalidConfiguration([f"[directory] url {url!r}: being written"])
+            from foreman.directory.etcd.address import parse_etcd_url
+            from foreman.directory.etcd.engine import EtcdDirectory
+
+            return EtcdDirectory(parse_etcd_url(url))
         case _:
-            raise InvalidConfiguration([f"[directory] url {url!r}: use {_SCHEMES}"])
+            raise InvalidConfiguration([f"[directory] url: {scheme[:20]!r} is no kind of directory; use {_SCHEMES}"])

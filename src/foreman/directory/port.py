@@ -20,7 +20,7 @@ LeaseId = NewType("LeaseId", int)
 
 MAX_OPERATIONS: Final = 4_096
 """In one transaction. etcd allows 128 at each level by default; its engine nests them."""
-MAX_COMPARISONS: Final = 100
+MAX_COMPARISONS: Final = 64
 MAX_KEY_BYTES: Final = 1_024
 MAX_TRANSACTION_BYTES: Final = 1_400_000
 """Keys and values together: etcd refuses requests over 1.5 MiB by default."""
