@@ -131,6 +131,18 @@ def test_more_than_the_limit_is_not_even_read() -> None:
     assert parse(encode(WHOLE) + b" " * MAX_MANIFEST_BYTES) == TooLarge()
 
 
+_WRONG: Final[dict[str, tuple[Any, ...]]] = {  # ... is a field left out
+    "format": (...,),
+    "cluster": (..., "", "Ä", ["demo"]),
+    "id": (..., "", "..", "a/b", "A", "a" * 64, "a\n", "a\0", 7, None),
+    "kind": (..., "", None, 1, "k" * 500),
+    "params": (..., None, [], "text", {"deep": json.loads("[" * 80 + "]" * 80)}),
+    "created_at": (..., None, "1", True, -1),
+    "desired": (..., "Running", "", None, ["running"]),
+    "batch": ("", "../x", 5),
+}
+
+
 def _with(**changes: Any) -> bytes:
     facts = json.loads(encode(WHOLE)) | changes
     return write_json({name: value for name, value in facts.items() if value is not ...})
@@ -144,14 +156,7 @@ def test_an_unknown_format_is_told_whatever_else_is_there(format: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *((field, ...) for field in ("format", "cluster", "id", "kind", "params", "created_at", "desired")),
-        *(("id", bad) for bad in ("", "..", "a/b", "A", "a" * 64, "a\n", "a\0", 7, None)),
-        *(("cluster", bad) for bad in ("", "Ä", ["demo"])),
-        *(("kind", bad) for bad in ("", None, 1, "k" * 500)),
-        *(("params", bad) for bad in (None, [], "text", {"deep": json.loads("[" * 80 + "]" * 80)})),
-        *(("created_at", bad) for bad in (None, "1", True, -1)),
-        *(("desired", bad) for bad in ("Running", "", None, ["running"])),
-        *(("batch", bad) for bad in ("", "../x", 5)),
+        *((field, bad) for field, values in _WRONG.items() for bad in values),
         ("owner", "somebody"),
     ],
 )

@@ -8,7 +8,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from unittest.mock import patch
@@ -59,7 +59,10 @@ def counted(steps: Steps) -> Iterator[None]:
             return error.errno or errno.EIO
         return done
 
-    with patch.multiple(os, **{name: wrap(name) for name in _NAMES}), patch.object(files, "_renameat2", lambda: rename):
+    with ExitStack() as patches:
+        for name in _NAMES:
+            patches.enter_context(patch.object(os, name, wrap(name)))
+        patches.enter_context(patch.object(files, "_renameat2", lambda: rename))
         yield
 
 

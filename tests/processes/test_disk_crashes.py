@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 import pytest
 
-from foreman.core.batches import CreateBatch, RemovalTarget, RemoveBatch
+from foreman.core.batches import CreateBatch, JournalRecord, RemovalTarget, RemoveBatch
 from foreman.core.ids import BatchId, WorkerId
 from foreman.core.kinds import Kinds, KindSpec, PythonProgram
 from foreman.core.manifest import Desired, Manifest
@@ -39,14 +39,9 @@ def recover(workers: WorkingDirectories) -> NodeScan:
     assert not found.unusable, "half a worker"
     assert not found.unreadable_records, "half a record"
     for record in found.journal:
-        match record:
-            case CreateBatch(batch):
-                targets = [RemovalTarget(each.id, each.created_at) for each in found.mine if each.batch == batch]
-            case RemoveBatch(batch, wanted):
-                targets = list(wanted)
-        for target in targets:
+        for target in _targets(record, found.mine):
             workers.trash(target.id, target.created_at)
-        clear_record(workers.layout, batch)
+        clear_record(workers.layout, record.batch)
     for id, path in scan(workers.layout, "demo", KINDS).trash:
         workers.delete_trash(id or WorkerId("unknown"), str(path))
     found = scan(workers.layout, "demo", KINDS, ours=())
@@ -54,6 +49,17 @@ def recover(workers: WorkingDirectories) -> NodeScan:
     for folder in (workers.layout.staging, workers.layout.trash, workers.layout.journal):
         assert os.listdir(folder) == []
     return found
+
+
+def _targets(record: JournalRecord, mine: tuple[Manifest, ...]) -> tuple[RemovalTarget, ...]:
+    """What the record says must go: all that a batch made, or all that was to be removed."""
+    match record:
+        case CreateBatch(batch):
+            return tuple(RemovalTarget(each.id, each.created_at) for each in mine if each.batch == batch)
+        case RemoveBatch(_, targets):
+            return targets
+        case _:
+            assert_never(record)
 
 
 def remove_all(workers: WorkingDirectories) -> None:
