@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from foreman.supervisor.frames import MAX_REPLY_BYTES, MAX_REQUEST_BYTES, FrameError, FrameReader, encode_frame
 from foreman.supervisor.protocol import (
@@ -66,8 +66,7 @@ class _Wire(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclass of it
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
@@ -228,6 +227,7 @@ class SupervisorClient:
         self._on_connection_lost(reason)
         if self._wire.transport is not None:
             self._wire.transport.abort()
+        self._lose(exited=False)
 
     def _on_connection_lost(self, reason: str) -> None:
         if self._reason is not None:
