@@ -49,7 +49,7 @@ format: $(READY) ## Put the code into the house's form
 	@$(BIN)/ruff check --fix --quiet || true
 	@$(BIN)/ruff format
 
-bench: $(READY) ## Measure this node beside its peers and the bare kernel: JSON, table, chart (ARGS="--quick")
+bench: $(READY) ## Measure this node beside its peers and the bare kernel: JSON, table, chart (ARGS=--quick, ARGS=--scale)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 bench-peers: $(READY) ## Install the peers to measure against, outside this repository (BENCH_PEERS=directory)
