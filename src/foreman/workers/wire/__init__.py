@@ -1,0 +1,44 @@
+"""RESP, the Redis protocol, as the log and the storage worker serve it; and the form of a transaction on it.
+
+Owns connections, framing, limits, authentication and what every Redis client expects of a server (PING, HELLO, COMMAND…). Knows no
+command of a log or a storage worker: each brings a table of its own. A server in full:
+
+    from foreman.workers.wire import Command, Limits, RespConnection, RespServer, Pending, replies
+
+    def get(connection: RespConnection, arguments: list[bytes]) -> bytes | Pending:
+        value = store.get(arguments[1])                      # arguments[0] is the command's own name
+        return replies.bulk(value) if value is not None else replies.NULL
+        # or:  pending = connection.later(); waiting.append(pending); return pending
+        #      … later, on the same loop: pending.resolve(replies.integer(1)); replies keep the order of their commands
+        # or:  raise VersionTooOld(oldest)                    # any DataPlaneError becomes its error line
+
+    server = RespServer({b"GET": Command(get, least=1, most=3)}, limits=Limits(), settings={b"maxmemory": b"0"})
+    listening = await listen(server, run=host.environment.run, params=host.environment.params)
+    host.notify.endpoint(listening.endpoint)                 # "unix:/…/resp.sock" or "host:port"
+    …
+    await listening.close(grace_s=1.0)
+
+Handlers run on the loop and must not block it. Their arguments are always ``bytes``, between ``least`` and ``most`` of them after
+the command's name (the wire has checked both).
+"""
+
+from foreman.workers.wire import replies
+from foreman.workers.wire.connection import Pending, RespConnection
+from foreman.workers.wire.limits import Limits
+from foreman.workers.wire.listening import Listening, listen
+from foreman.workers.wire.server import Command, RespServer
+from foreman.workers.wire.transactions import check_transaction, decode_transaction, encode_transaction
+
+__all__ = [
+    "Command",
+    "Limits",
+    "Listening",
+    "Pending",
+    "RespConnection",
+    "RespServer",
+    "check_transaction",
+    "decode_transaction",
+    "encode_transaction",
+    "listen",
+    "replies",
+]
