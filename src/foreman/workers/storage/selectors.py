@@ -46,6 +46,26 @@ class KeySelector:
     offset: int = 0
 
 
+def first_greater_or_equal(key: bytes, offset: int = 0) -> KeySelector:
+    """The first key that is ``key`` or after it, then ``offset`` keys on (negative: back)."""
+    return KeySelector(SelectorName.FIRST_GREATER_OR_EQUAL, key, offset)
+
+
+def first_greater_than(key: bytes, offset: int = 0) -> KeySelector:
+    """The first key after ``key``, then ``offset`` keys on (negative: back)."""
+    return KeySelector(SelectorName.FIRST_GREATER_THAN, key, offset)
+
+
+def last_less_or_equal(key: bytes, offset: int = 0) -> KeySelector:
+    """The last key that is ``key`` or before it, then ``offset`` keys on (negative: back)."""
+    return KeySelector(SelectorName.LAST_LESS_OR_EQUAL, key, offset)
+
+
+def last_less_than(key: bytes, offset: int = 0) -> KeySelector:
+    """The last key before ``key``, then ``offset`` keys on (negative: back)."""
+    return KeySelector(SelectorName.LAST_LESS_THAN, key, offset)
+
+
 def resolve(selector: KeySelector, snapshot: Snapshot) -> bytes | Edge:
     """The key it means in this snapshot, or the edge it ran over."""
     or_equal, step = _OR_EQUAL_AND_STEP[selector.name]
