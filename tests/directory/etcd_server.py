@@ -1,6 +1,7 @@
 """A real etcd member on loopback, started by a test in its own directory, to be killed, stopped and started again."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -62,6 +63,13 @@ class EtcdServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def forget(self) -> None:
+        """Lose all data, as a new disk would."""
+        assert self._process is None, "only one that does not run loses its disk"
+        shutil.rmtree(self.folder / self.name)
+
+    close = end
 
     def _is_healthy(self) -> bool:
         assert self._process is not None
