@@ -15,7 +15,7 @@ import pytest
 
 from foreman.node.supervisor_client import SupervisorClient
 from foreman.node.supervisor_launch import Launch, attach_or_launch
-from foreman.supervisor.protocol import Exited, News, Notified, Output, StartFailed, StartRequest
+from foreman.supervisor.protocol import Exited, News, Notified, Output, RunningWorker, StartFailed, StartRequest
 
 DEADLINE_S = 20.0
 _News = TypeVar("_News", bound=News)
@@ -65,6 +65,12 @@ class Bench:
                         return news
                 self._came.clear()
                 await self._came.wait()
+
+    async def until_listed(self, client: SupervisorClient, holds: Callable[[list[RunningWorker]], bool]) -> None:
+        """Ask for the list until it is so."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not holds(await client.list()):
+                await asyncio.sleep(0)
 
     async def ready(self, id: str) -> Notified:
         return await self.until(Notified, id, lambda news: news.ready)

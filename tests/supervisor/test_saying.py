@@ -15,7 +15,9 @@ from tests.supervisor.conftest import Bench
 
 
 async def test_only_what_changed_is_told(bench: Bench) -> None:
-    await bench.start("b", "says_twice")
+    request = await bench.start("b", "says_twice")
+    await bench.ready("b")
+    await bench.client.signal("b", request.incarnation, signal.SIGUSR1)
     last = await bench.until(Notified, "b", lambda news: news.status == "two")
     assert (last.ready, last.health, last.endpoint) == (False, None, None)
     assert len([news for news in bench.heard if isinstance(news, Notified) and news.ready]) == 1

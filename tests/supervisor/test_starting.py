@@ -2,17 +2,18 @@
 
 import asyncio
 import errno
+import fcntl
 import json
 import os
 import resource
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from foreman.supervisor.protocol import Limits, Refused, Started
+from tests.deadline import wait_until_async
 from tests.supervisor.conftest import Bench
 
 
@@ -83,9 +84,8 @@ async def test_a_program_has_its_environment_descriptors_and_signals(bench: Benc
     script = "env -0 | sort -z > env; ls -l /proc/self/fd > fds; grep Sig /proc/self/status > signals; exec sleep 600"
     request = await bench.start("a", ("sh", "-c", script))
     data = bench.directory("a") / "data"
-    async with asyncio.timeout(10):
-        while b"sleep" not in Path(f"/proc/{(await bench.client.list())[0].pid}/cmdline").read_bytes().split(b"\0")[0]:
-            await asyncio.sleep(0.005)
+    (worker,) = await bench.client.list()
+    await wait_until_async(lambda: Path(f"/proc/{worker.pid}/comm").read_text() == "sleep\n")
     env = dict(entry.split("=", 1) for entry in (data / "env").read_text().strip("\0").split("\0"))
     assert {name: env[name] for name in request.env} == dict(request.env)
     assert set(env) - set(request.env) <= {"PWD", "_", "OLDPWD", "SHLVL"}  # the shell's own
@@ -159,12 +159,11 @@ async def test_another_incarnation_is_refused_while_one_lives(bench: Bench) -> N
 
 async def test_a_lock_held_by_somebody_else_is_busy(bench: Bench) -> None:
     request = bench.request("a", "ready")
-    with subprocess.Popen(["flock", "-x", request.lock, "sh", "-c", "echo held; exec sleep 600"], stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        with pytest.raises(Refused) as refused:
-            await bench.client.start(request)
-        holder.kill()
+    fd = os.open(request.lock, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    with pytest.raises(Refused) as refused:
+        await bench.client.start(request)
+    os.close(fd)
     assert (refused.value.refusal.code, refused.value.refusal.path) == ("busy", request.lock)
 
 

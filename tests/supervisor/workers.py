@@ -139,8 +139,8 @@ def stray_then_exit() -> None:
 
 
 def says_twice() -> None:
+    signal.signal(signal.SIGUSR1, lambda *_: notify("READY=1", "STATUS=two", "X_FOREMAN_HEALTH=ok"))
     notify("READY=1", "STATUS=one", "X_FOREMAN_HEALTH=ok")
-    notify("READY=1", "STATUS=two", "X_FOREMAN_HEALTH=ok")
     forever()
 
 

@@ -114,11 +114,10 @@ class SupervisorClient:
                 client.welcome = from_plain(Welcome, await client._ask(Hello(PROTOCOL_VERSION)))
             client._watch(client.welcome.pid)
         except TimeoutError:
-            await client.close()
             raise SupervisorUnavailable(f"the supervisor at {path} does not answer") from None
-        except BaseException:
-            await client.close()
-            raise
+        finally:
+            if client._pidfd is None:
+                await client.close()
         return client
 
     async def start(self, request: StartRequest) -> Started:

@@ -161,7 +161,7 @@ def _call(function: Any) -> int:
         atexit._run_exitfuncs()  # noqa: SLF001 - the same
         sys.stdout.flush()
         sys.stderr.flush()
-    except BaseException as error:  # noqa: BLE001 - the same
+    except BaseException as error:  # noqa: BLE001 - the edge of a process, still
         traceback.print_exception(error)
         code = code or 1
     return code

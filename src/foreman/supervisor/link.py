@@ -33,6 +33,7 @@ _REQUESTS_PER_TURN: Final = 8
 _READ_BYTES: Final = 64 << 10
 _PAUSE_READING_ABOVE: Final = 4 << 20
 _MOST_CONNECTIONS: Final = 16
+_BACKLOG: Final = 128
 _CREDENTIALS: Final = struct.Struct("3i")
 
 Answer = Callable[[dict[str, Any] | Refusal], None]
@@ -148,7 +149,7 @@ class ServerLink:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._listener.bind(path)
         os.chmod(path, 0o600)
-        self._listener.listen(_MOST_CONNECTIONS)
+        self._listener.listen(_BACKLOG)
         loop.watch(self._listener.fileno(), self._on_connect)
         self.on_attached: Callable[[bool], None] = lambda _attached: None
         """Called with whether there is a server now."""

@@ -4,8 +4,8 @@ Pure. Bounded without ever losing an exit: what a worker says of itself is merge
 worker is still unacknowledged. So a worker that talks without end costs one message per answer of the server, and delays nobody.
 """
 
-from dataclasses import replace
-from typing import Final
+from dataclasses import MISSING, fields, replace
+from typing import Any, Final
 
 from foreman.supervisor.protocol import MAX_OUTSTANDING_NEWS, Exited, News, Notified, OutputLost, StartFailed
 
@@ -14,6 +14,7 @@ WINDOW: Final = 1_024
 
 _Key = tuple[str, type] | int
 _REPEATED: Final = (Notified, OutputLost)
+NOTHING_SAID: Final[dict[str, Any]] = {field.name: field.default for field in fields(Notified) if field.default is not MISSING}
 
 
 class NewsBuffer:
@@ -42,7 +43,9 @@ class NewsBuffer:
             self._ended.add(news.incarnation)
         key = self._key(news)
         before = self._waiting.get(key)
-        self._waiting[key] = news if before is None else _merged(before, news)
+        if isinstance(before, Notified) and isinstance(news, Notified):
+            news = merged(before, news)
+        self._waiting[key] = news
 
     def _key(self, news: News) -> _Key:
         if isinstance(news, _REPEATED):
@@ -79,16 +82,7 @@ class NewsBuffer:
                 self._in_flight.discard((news.incarnation, type(news)))
 
 
-def _merged(before: News, after: News) -> News:
-    if not isinstance(before, Notified) or not isinstance(after, Notified):
-        return after
-    return replace(
-        after,
-        ready=before.ready or after.ready,
-        stopping=before.stopping or after.stopping,
-        status=before.status if after.status is None else after.status,
-        endpoint=before.endpoint if after.endpoint is None else after.endpoint,
-        health=before.health if after.health is None else after.health,
-        errno=before.errno if after.errno is None else after.errno,
-        extend_timeout_s=before.extend_timeout_s if after.extend_timeout_s is None else after.extend_timeout_s,
-    )
+def merged(before: Notified, after: Notified) -> Notified:
+    """What both say, the newer over the older."""
+    silent = (name for name, nothing in NOTHING_SAID.items() if getattr(after, name) == nothing)
+    return replace(after, **{name: getattr(before, name) for name in silent})

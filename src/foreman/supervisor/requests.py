@@ -23,7 +23,6 @@ def _plain_text(text: str) -> bool:
     return "\0" not in text
 
 
-
 @dataclass(frozen=True, slots=True)
 class Hello:
     version: int

@@ -6,7 +6,6 @@ It holds no policy: it restarts nothing and judges nothing. By itself it does on
 
 import gc
 import os
-import secrets
 import signal
 import sys
 import traceback
@@ -52,7 +51,7 @@ class Supervisor:
         set_name("fm-supervisor")
         become_subreaper()
         self._loop = Loop()
-        self._start_id = secrets.token_hex(8)
+        self._start_id = os.urandom(8).hex()
         self._orphan_grace_s = orphan_grace_s
         self._link = ServerLink(self._loop, f"{run}/supervisor.sock", self, self._welcome)
         self._link.on_attached = self._on_attached

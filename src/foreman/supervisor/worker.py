@@ -2,14 +2,17 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from resource import struct_rusage
-from typing import Protocol
+from typing import Final, Protocol
 
 from foreman.supervisor.loop import Timer
+from foreman.supervisor.news import NOTHING_SAID, merged
 from foreman.supervisor.output import WorkerOutput
 from foreman.supervisor.protocol import Exited, Notified, Refusal, RunningWorker, Started, StartFailed, StartRequest
 from foreman.supervisor.spawn import Spawned
+
+_LASTING: Final = ("ready", "stopping", "status", "endpoint", "health", "errno")
 
 
 class StartWaiter(Protocol):
@@ -32,15 +35,14 @@ class Worker:
     failure: StartFailed | None = None
     ended: tuple[int, struct_rusage] | None = None
     """Wait status and usage, once its leader is reaped."""
-    ready: bool = False
-    stopping: bool = False
-    status: str | None = None
-    endpoint: str | None = None
-    health: str | None = None
-    errno: int | None = None
+    said: Notified = field(init=False)
+    """All it has said of itself, the newest of each."""
     silent_from: float | None = None
     """When the watchdog is overdue, if nothing is heard. None: the watchdog is not running."""
     watch_timer: Timer | None = None
+
+    def __post_init__(self) -> None:
+        self.said = Notified(self.id, self.incarnation)
 
     @property
     def id(self) -> str:
@@ -56,22 +58,9 @@ class Worker:
 
     def learn(self, said: Notified) -> Notified | None:
         """Remember what it said; return what of it is new, None when nothing is."""
-        fresh = Notified(
-            self.id,
-            self.incarnation,
-            ready=said.ready and not self.ready,
-            stopping=said.stopping and not self.stopping,
-            status=None if said.status == self.status else said.status,
-            endpoint=None if said.endpoint == self.endpoint else said.endpoint,
-            health=None if said.health == self.health else said.health,
-            errno=None if said.errno == self.errno else said.errno,
-            extend_timeout_s=said.extend_timeout_s,
-        )
-        self.ready, self.stopping = self.ready or said.ready, self.stopping or said.stopping
-        self.status = self.status if said.status is None else said.status
-        self.endpoint = self.endpoint if said.endpoint is None else said.endpoint
-        self.health = self.health if said.health is None else said.health
-        self.errno = self.errno if said.errno is None else said.errno
+        old = {name: getattr(self.said, name) for name in _LASTING}
+        fresh = replace(said, **{name: NOTHING_SAID[name] for name in _LASTING if getattr(said, name) == old[name]})
+        self.said = merged(self.said, said)
         return None if fresh == Notified(self.id, self.incarnation) else fresh
 
     def read_report(self) -> None:
@@ -95,15 +84,10 @@ class Worker:
             self.incarnation,
             self.pid,
             self.started_at,
-            self.started,
-            self.ready,
-            self.stopping,
-            self.ended is not None,
-            self.status,
-            self.endpoint,
-            self.health,
-            self.errno,
-            self.output.lost_bytes,
+            started=self.started,
+            exiting=self.ended is not None,
+            output_lost_bytes=self.output.lost_bytes,
+            **{name: getattr(self.said, name) for name in _LASTING},
         )
 
     def end(self) -> Exited | StartFailed:
