@@ -69,6 +69,19 @@ def test_prepared_twice_is_the_same_and_keeps_what_runs(tmp_path: Path) -> None:
     assert (run / "supervisor.sock").exists()
 
 
+def test_an_ended_node_leaves_nothing_elsewhere_unless_somebody_still_needs_it(tmp_path: Path) -> None:
+    data = _data(tmp_path)
+    with open_data_directory(data, "demo") as opened:
+        (opened.run / "supervisor.sock").touch()
+    assert run_directory_of(data) == opened.run
+    with open_data_directory(data, "demo") as again:
+        assert again.run == opened.run
+        (again.run / "supervisor.sock").unlink()
+    assert not again.run.exists()
+    assert not os.path.lexists(data / "run")
+    again.close()
+
+
 def test_client_and_server_agree_whatever_their_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = _data(tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/dev/shm")

@@ -18,7 +18,7 @@ from foreman.core.errors import DataDirectoryInUse, DataDirectoryInvalid, Invali
 from foreman.core.ids import parse_cluster_name
 from foreman.kernel.files import LockedFile, atomic_write, errno_name, fsync_directory, hold_directory, printable, read_bounded, try_lock
 from foreman.node.layout import Layout
-from foreman.node.run_directory import prepare_run_directory
+from foreman.node.run_directory import prepare_run_directory, release_run_directory
 
 FORMAT: Final = 1
 MAX_NODE_FILE_BYTES: Final = 4_096
@@ -63,9 +63,13 @@ class DataDirectory:
         self.node_id = identity.node_id
         self.run = run
         self._locks = locks
+        self._open = True
 
     def close(self) -> None:
         """Let another server have it. Idempotent."""
+        if self._open:
+            release_run_directory(self.path, self.run)
+        self._open = False
         for lock in self._locks:
             lock.release()
 

@@ -48,6 +48,20 @@ def prepare_run_directory(data: Path) -> Path:
     return run
 
 
+def release_run_directory(data: Path, run: Path) -> None:
+    """The server ends (its lock still held): a place outside of ``data`` that nobody has anything in any more is not left behind.
+
+    Where running workers or their supervisor have sockets it stays as it is, for the next server.
+    """
+    link = data / "run"
+    try:
+        if link.is_symlink() and link.readlink() == run and [path.name for path in run.iterdir()] == [_OWNER_FILE]:
+            link.unlink()
+            shutil.rmtree(run)
+    except OSError:
+        return  # left behind after all; the next server finds it and uses it
+
+
 def run_directory_of(data: str | Path) -> Path:
     """Where the sockets of the node on ``data`` are, for anybody who wants to reach it. Changes nothing; need not exist."""
     root = Path(data).resolve()
@@ -162,5 +176,7 @@ def _private_directory(data: Path) -> Path:
 
 
 def _claim(run: Path, data: Path) -> Path:
+    for half_written in run.glob(f"{_OWNER_FILE}.*.tmp"):
+        half_written.unlink()
     atomic_write(str(run / _OWNER_FILE), os.fsencode(data) + b"\n")
     return run
