@@ -84,6 +84,7 @@ class Node:
         self.kinds = self._read_kinds(plan.configuration)
         self.door: Door | None = None
         self._started = time.monotonic()
+        self._stopped = False
         self._inbox, self._stream, self._metrics = Inbox(), EventStream(), Metrics()
         self._requests = Requests(self._inbox)
         self._directories = WorkingDirectories(data.layout, data.cluster, plan.configuration.disk.min_free_bytes)
@@ -92,17 +93,11 @@ class Node:
         self._gateway = self._make_gateway()
         self._disk = Disk(self._inbox, self._directories, data.run, self._judge)
         people = People(self._requests, self._stream, self._metrics)
-        self._interpreter = Interpreter(
-            self._disk, self._processes, Timers(self._inbox), Cluster(self._inbox, self._gateway), people
-        )
+        self._interpreter = Interpreter(self._disk, self._processes, Timers(self._inbox), Cluster(self._inbox, self._gateway), people)
         machine = ForemanMachine(self._machine_settings(), self.kinds, data.cluster)
-        self._server = Server(
-            machine, self._inbox, self._requests, self._interpreter, check=plan.check, boundary=plan.boundary
-        )
+        self._server = Server(machine, self._inbox, self._requests, self._interpreter, check=plan.check, boundary=plan.boundary)
         self._serving: asyncio.Task[EndNode] | None = None
-        self.foreman = LocalForeman(
-            self._server, lambda: self.kinds, self._stream, output_of=self._output_of, node_info=self._node_info
-        )
+        self.foreman = LocalForeman(self._server, lambda: self.kinds, self._stream, output_of=self._output_of, node_info=self._node_info)
 
     @classmethod
     async def start(cls, plan: NodePlan) -> "Node":
@@ -115,6 +110,15 @@ class Node:
             await node._begin()
             undo.pop_all()
         return node
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    @property
+    def broken(self) -> list[str]:
+        """With ``check``: every invariant that did not hold, and after what."""
+        return self._server.broken
 
     async def ended(self) -> EndNode:
         """Returns when the machine has ended the node; :meth:`stop` is still to be called."""
@@ -146,7 +150,9 @@ class Node:
         told = changes(self.configuration, configuration)
         names = {kind.name for kind in configuration.kinds}
         kept = tuple(kind for kind in self.configuration.kinds if kind.name not in names)  # there may be workers of it
-        merged = replace(configuration, node=self.configuration.node, directory=self.configuration.directory, kinds=configuration.kinds + kept)
+        merged = replace(
+            configuration, node=self.configuration.node, directory=self.configuration.directory, kinds=configuration.kinds + kept
+        )
         self.kinds = self._read_kinds(merged)
         self.configuration = merged
         self._directories.min_free_bytes = merged.disk.min_free_bytes
@@ -184,9 +190,7 @@ class Node:
     async def _attach(self) -> SupervisorClient:
         preload = dict.fromkeys(module for spec in self.kinds.specs() for module in spec.preload)
         log_file = self.data.run / SUPERVISOR_LOG
-        return await attach_or_launch(
-            Launch(self.data.run, log=log_file, orphan_grace_s=self.plan.orphan_grace_s, preload=tuple(preload))
-        )
+        return await attach_or_launch(Launch(self.data.run, log=log_file, orphan_grace_s=self.plan.orphan_grace_s, preload=tuple(preload)))
 
     def _scan(self, ours: frozenset[WorkerId]) -> NodeScan:
         try:
@@ -197,6 +201,7 @@ class Node:
     # --- the end ---
 
     async def _take_apart(self, *, keep_workers: bool) -> None:
+        self._stopped = True
         self._stream.close()
         self._requests.end(ForemanUnavailable(self._address(), "this node has ended"))
         if self.door is not None:
@@ -205,27 +210,15 @@ class Node:
         if self._serving is not None:
             self._serving.cancel()
         await self._gateway.stop(leave=not keep_workers)
-        await self._leave_supervisor(keep_workers=keep_workers)
+        await self._processes.leave(end_it=not keep_workers, within_s=SUPERVISOR_END_S)
         await self._interpreter.close()
         await self._directory.close()
         self.data.close()
 
-    async def _leave_supervisor(self, *, keep_workers: bool) -> None:
-        client = self._processes.client
-        if client is None:
-            return
-        if not keep_workers:
-            with suppress(SupervisorUnavailable, Refused):
-                await client.shutdown()
-                await asyncio.wait({client.lost}, timeout=SUPERVISOR_END_S)
-        await client.close()
-
     # --- what the parts are told ---
 
     def _read_kinds(self, configuration: Configuration) -> Kinds:
-        kinds, problems = known_kinds(
-            (*configuration.kinds, *self.plan.kinds), stop_grace_s=configuration.supervision.stop_grace_s
-        )
+        kinds, problems = known_kinds((*configuration.kinds, *self.plan.kinds), stop_grace_s=configuration.supervision.stop_grace_s)
         for problem in problems:
             log.error("a kind is left out", problem=problem)
         return kinds
@@ -240,7 +233,7 @@ class Node:
         )
 
     def _launch_settings(self) -> LaunchSettings:
-        return LaunchSettings(self.configuration.supervision.watchdog_s or None, self.configuration.disk.output_max_bytes)
+        return LaunchSettings(self.configuration.disk.output_max_bytes)
 
     def _make_gateway(self) -> Gateway:
         node, where = self.configuration.node, self.configuration.directory
@@ -297,4 +290,6 @@ def _tell_of(found: NodeScan) -> None:
     for record in found.unreadable_records:
         log.error("a record in the journal cannot be read; it is kept", path=record.path, reason=record.reason)
     for failure in found.stuck:
-        log.warning("something in staging cannot be deleted; it is tried again at the next start", path=failure.path, errno=failure.errno_name)
+        log.warning(
+            "something in staging cannot be deleted; it is tried again at the next start", path=failure.path, errno=failure.errno_name
+        )

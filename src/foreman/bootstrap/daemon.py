@@ -32,7 +32,9 @@ async def run_node(
 
     ``read_again``: what HUP does. ``plan``: for tests, which bring their own kinds. Raises what :meth:`Node.start` raises.
     """
-    chosen = NodePlan(configuration, configuration.supervision.orphan_grace_s) if plan is None else replace(plan, configuration=configuration)
+    chosen = (
+        NodePlan(configuration, configuration.supervision.orphan_grace_s) if plan is None else replace(plan, configuration=configuration)
+    )
     node = await Node.start(chosen)
     signals = _Signals(node, read_again)
     signals.heed()

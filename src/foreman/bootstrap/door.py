@@ -79,4 +79,3 @@ class Door:
         for listener in self._listeners:
             if listener.sock.fileno() >= 0:
                 loop.remove_reader(listener.sock)
-

@@ -22,9 +22,6 @@ OUTPUT_FILES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class LaunchSettings:
-    """``watchdog_s``: for kinds that say nothing of their own; None: no watchdog."""
-
-    watchdog_s: float | None
     output_max_bytes: int
 
 
@@ -41,19 +38,18 @@ class Launching:
 
     def request(self, effect: StartWorker) -> StartRequest:
         spec, settings, id = self._kinds()[effect.kind], self._settings(), effect.id
-        watchdog_s = settings.watchdog_s if spec.watchdog_s is None else spec.watchdog_s
         return StartRequest(
             id=id,
             incarnation=effect.incarnation,
             program=self._program(effect, spec),
             cwd=f"{self._workers}/{id}/data",
-            env=self._environment(effect, watchdog_s),
+            env=self._environment(effect, spec.watchdog_s),
             lock=self.lock_of(id),
             output=Output(f"{self._workers}/{id}/output", max(1, settings.output_max_bytes // OUTPUT_FILES), OUTPUT_FILES),
             limits=Limits(spec.limits.nofile, spec.limits.memory_bytes, spec.limits.nproc, spec.limits.core_bytes),
             stop=StopOrder(signal_number(spec.stop.signal), spec.stop.grace_s, self._stop_rank(spec)),
             user=spec.user,
-            watchdog_s=watchdog_s,
+            watchdog_s=spec.watchdog_s,
         )
 
     def lock_of(self, id: str) -> str:

@@ -56,6 +56,8 @@ class Server:
         self._boundary = boundary
         self.booted = asyncio.Event()
         """Set when the machine knows what is on disk and what runs."""
+        self.broken: list[str] = []
+        """With ``check``: every invariant that did not hold, and after what."""
 
     async def ask(self, command: Callable[[Moment, RequestId], Command]) -> Outcome:
         """Put a request to the machine and wait for its answer. Raises the ForemanError that is the answer."""
@@ -92,13 +94,20 @@ class Server:
     def _decide(self, event: Event) -> list[Effect]:
         try:
             effects = self.machine.handle(event)
-            if self._check:
-                self.machine.check()
         except Exception as bug:  # the edge of the server: whatever it is, the other workers must stay watched
             log.exception("a decision failed; the node goes on", happened=type(event).__name__, what=repr(event)[:500], why=str(bug))
             self._excuse(event, bug)
             return []
+        if self._check:
+            self._state_invariants(event)
         return effects
+
+    def _state_invariants(self, event: Event) -> None:
+        try:
+            self.machine.check()
+        except AssertionError as broken:
+            self.broken.append(f"after {type(event).__name__}: {broken}")
+            log.error("an invariant is broken", happened=type(event).__name__, what=str(broken))
 
     def _begin(self, effect: Effect) -> None:
         try:

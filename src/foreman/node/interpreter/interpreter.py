@@ -52,7 +52,9 @@ class Interpreter:
                 self._processes.do(effect)
             case EndNode():
                 pass  # the server's own: its loop ends
-            case PrepareDirectories() | JudgeDirectory() | RecordDesired() | MoveToTrash() | DeleteTrash() | WriteJournal() | ClearJournal():
+            case (
+                PrepareDirectories() | JudgeDirectory() | RecordDesired() | MoveToTrash() | DeleteTrash() | WriteJournal() | ClearJournal()
+            ):
                 self._disk.do(effect)
             case Advertise() | Withdraw():
                 self._cluster.do(effect)

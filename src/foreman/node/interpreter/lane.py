@@ -19,9 +19,7 @@ class Lane(Generic[Job, Result]):
     what came of it, so that no job is ever without an answer.
     """
 
-    def __init__(
-        self, name: str, do: Callable[[Sequence[Job]], Result], done: Callable[[Sequence[Job], Result | Exception], None]
-    ) -> None:
+    def __init__(self, name: str, do: Callable[[Sequence[Job]], Result], done: Callable[[Sequence[Job], Result | Exception], None]) -> None:
         self._name = name
         self._do = do
         self._done = done

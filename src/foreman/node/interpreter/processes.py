@@ -7,6 +7,7 @@ SupervisorAttached tells the machine what runs, and it decides anew.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, assert_never
 
 import structlog
@@ -44,12 +45,26 @@ class Processes:
         self._client: SupervisorClient | None = None
         self._first: tuple[SupervisorClient, list[RunningWorker]] | None = None
         self._link: asyncio.Task[None] | None = None
+        self._leaving = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def client(self) -> SupervisorClient | None:
         """The supervisor that is connected; None between two."""
         return self._client
+
+    async def leave(self, *, end_it: bool, within_s: float) -> None:
+        """Let go of the supervisor, for good; ``end_it``: it ends first."""
+        self._leaving = True
+        client = self._client or (self._first[0] if self._first else None)
+        if client is None:
+            return
+        if end_it:
+            with suppress(SupervisorUnavailable, Refused):
+                await client.shutdown()
+                await asyncio.wait({client.lost}, timeout=within_s)
+        await client.close()
+        await asyncio.sleep(0)  # the transport closes in the loop's next turn
 
     async def meet(self) -> list[RunningWorker]:
         """The first connection, before the machine asks for it. Returns what runs already. Raises SupervisorUnavailable, Refused."""
@@ -94,8 +109,10 @@ class Processes:
                 for fact in facts_of(news):
                     self._inbox.put(fact)
             lost = await client.lost
+            await client.close()
             self._client = None
-            log.warning("supervisor lost", reason=lost.reason, exited=lost.exited)
+            if not self._leaving:
+                log.warning("supervisor lost", reason=lost.reason, exited=lost.exited)
             if lost.exited:
                 self._probes.close()
                 reason = f"the worker supervisor died ({lost.reason})"
@@ -143,9 +160,7 @@ class Processes:
             detail = f"it cannot be started: {error}"
             self._inbox.put(lambda at: StartRefused(at, effect.id, effect.incarnation, RefusalReason.FAILED, detail))
 
-    async def _reach(
-        self, id: WorkerId, incarnation: Incarnation, ask: Callable[[SupervisorClient], Coroutine[Any, Any, None]]
-    ) -> None:
+    async def _reach(self, id: WorkerId, incarnation: Incarnation, ask: Callable[[SupervisorClient], Coroutine[Any, Any, None]]) -> None:
         client = self._client
         if client is None:
             return
