@@ -4,27 +4,16 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import redis.asyncio as redis
 
 from foreman.core.mutations import Set
+from tests.workers.storage.asking import ask, error_of, until, wait_for
 from tests.workers.storage.fake_log import FakeLog
 from tests.workers.storage.worker_process import WorkerProcess
 
 Start = Callable[..., WorkerProcess]
 Connect = Callable[[WorkerProcess], "redis.Redis"]
-
-
-async def wait_for(client: "redis.Redis", version: int, timeout_s: float = 15.0) -> None:
-    """Until ``version`` can be read."""
-    await client.execute_command("GET", "", "AT", version, "WAIT", int(timeout_s * 1000))  # type: ignore[no-untyped-call]
-
-
-async def until(client: "redis.Redis", fact: str, wanted: Callable[[Any], bool], timeout_s: float = 15.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not wanted((await client.info())[fact]):
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - the fact is another process's
 
 
 async def test_another_log_takes_over_when_one_dies_and_nothing_is_missed(home: Path, start_worker: Start, connect: Connect) -> None:
@@ -132,10 +121,11 @@ async def test_lock_stops_pulling_durably_and_unlock_drops_what_is_above(home: P
         assert "NEWERLOCK 5 r1 " in await error_of(plain, "LOCK", 5, "r2")
         old.push(4, [Set(b"4", b"old")])
         assert "VERSIONTOONEW 3 " in await error_of(plain, "GET", "4", "AT", 4, "WAIT", 200)
+        layout = json.dumps({"logs": {"log_x": f"unix:{new.run}/resp.sock"}})
         new.push(2, [Set(b"2", b"new")])
         new.push(9, [Set(b"9", b"new")])
-        await plain.execute_command("UNLOCK", 2, '{"logs":{"log_x":"unix:%s/resp.sock"}}' % new.run)  # type: ignore[no-untyped-call]
-        await plain.execute_command("UNLOCK", 2, '{"logs":{"log_x":"unix:%s/resp.sock"}}' % new.run)  # type: ignore[no-untyped-call]
+        await ask(plain, "UNLOCK", 2, layout)
+        await ask(plain, "UNLOCK", 2, layout)
         assert "NOTLOCKED" in await error_of(plain, "UNLOCK", 2, '{"logs":[]}')
         await wait_for(plain, 9)
         assert await plain.mget("1", "2", "3", "4", "9") == [b"old", b"old", None, None, b"new"]
@@ -151,18 +141,10 @@ async def test_a_locked_worker_is_still_locked_after_a_kill(log: FakeLog, start_
     log.push(1, [Set(b"a", b"1")])
     client = connect(worker)
     await wait_for(client, 1)
-    await client.execute_command("LOCK", 1, "r")  # type: ignore[no-untyped-call]
+    await ask(client, "LOCK", 1, "r")
     worker.kill()
     worker.start()
     client = connect(worker)
     pulls = log.pulls
     assert "VERSIONTOONEW 0 " in await error_of(client, "GET", "a", "AT", 1, "WAIT", 300)
     assert log.pulls == pulls
-
-
-async def error_of(client: "redis.Redis", *words: str | int) -> str:
-    try:
-        answer = await client.execute_command(*words)  # type: ignore[no-untyped-call]
-    except redis.ResponseError as error:
-        return str(error)
-    raise AssertionError(f"{words} answered {answer!r}")

@@ -8,7 +8,9 @@ from foreman.core.errors import InvalidParams
 from foreman.workers.storage.params import check_params, parse_params
 from foreman.workers.storage.sources import Sources
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)
+)
 NAMES = st.sampled_from(["logs", "window_s", "memory_bytes", "version_wait_s", "listen", "tls", "auth_file", "other"])
 
 

@@ -8,22 +8,12 @@ import redis.asyncio as redis
 from redis.exceptions import ResponseError
 
 from foreman.core.mutations import Clear, ClearRange, Set
+from tests.workers.storage.asking import ask, until_durable
 from tests.workers.storage.fake_log import FakeLog
 from tests.workers.storage.worker_process import WorkerProcess
 
 Start = Callable[..., WorkerProcess]
 Connect = Callable[[WorkerProcess], "redis.Redis"]
-
-
-async def ask(client: "redis.Redis", *words: str | bytes | int) -> object:
-    answer: object = await client.execute_command(*words)  # type: ignore[no-untyped-call]
-    return answer
-
-
-async def until_durable(client: "redis.Redis", version: int, timeout_s: float = 15.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while (await client.info())["durable_version"] < version:
-            await asyncio.sleep(0.005)
 
 
 async def test_a_plain_redis_client_reads_what_the_log_says(log: FakeLog, start_worker: Start, connect: Connect) -> None:

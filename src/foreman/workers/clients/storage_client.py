@@ -46,7 +46,7 @@ class StorageClient:
         self._asking: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    def connect(cls, where: Where | Sequence[Where], *, timeout: float = 5.0, hedge_after: float = 0.02, **options: Any) -> "StorageClient":
+    def connect(cls, where: Where | Sequence[Where], *, timeout: float = 5.0, hedge_after: float = 0.02, **options: Any) -> Self:
         """A client of one worker or of several replicas: endpoints, or (foreman, id).
 
         ``timeout``: seconds for one call with all its retries. ``hedge_after``: seconds after which a second replica is asked too. ``options``

@@ -11,6 +11,7 @@ import lmdb
 
 from foreman.core.data_errors import DataPlaneError, StorageFault
 from foreman.core.health import Health
+from foreman.core.mutations import MAX_KEY_BYTES
 from foreman.workers.host import Host
 from foreman.workers.storage.commands import Info, LockFor, Unlock, parse_command
 from foreman.workers.storage.engine import Engine, storage_fault
@@ -116,7 +117,7 @@ class StorageService:
 
     def _get(self, connection: RespConnection, words: list[bytes]) -> bytes | Pending:
         """GET of the latest version takes the shortest way; all else the common one."""
-        if len(words) != 2:
+        if len(words) != 2 or len(words[1]) > MAX_KEY_BYTES:
             return self._command(connection, words)
         try:
             value = self.store.get_latest(words[1])
