@@ -135,7 +135,9 @@ async def test_a_password_may_stand_in_the_url_and_is_never_shown(users_server: 
         assert "p@ss" not in repr(refused.value)
 
 
-@pytest.mark.parametrize(("user", "reason"), [("foreman:wrong@", "authentication failed"), ("nobody:x@", "authentication failed"), ("", "user")])
+@pytest.mark.parametrize(
+    ("user", "reason"), [("foreman:wrong@", "authentication failed"), ("nobody:x@", "authentication failed"), ("", "user")]
+)
 async def test_who_may_not_is_told_why(users_server: EtcdServer, user: str, reason: str) -> None:
     async with open_directory(f"etcd://{user}127.0.0.1:{users_server.port}") as directory:
         with pytest.raises(DirectoryUnavailable, match=reason):

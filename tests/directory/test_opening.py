@@ -17,6 +17,13 @@ async def test_a_path_is_opened_where_it_is(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == [], "no I/O before the first call"
 
 
+async def test_a_relative_path_stands_below_the_base(tmp_path: Path) -> None:
+    async with open_directory("sqlite:d.sqlite", tmp_path) as directory:
+        assert directory.url == f"sqlite:{tmp_path}/d.sqlite"
+    async with open_directory(f"sqlite:{tmp_path}/d.sqlite", Path("/elsewhere")) as directory:
+        assert directory.url == f"sqlite:{tmp_path}/d.sqlite"
+
+
 @pytest.mark.parametrize(
     "url", ["", "sqlite:", "sqlite::memory:", "sqlite:a\0b", "redis://x:1", "etcd", "etcd:localhost:1", "etcd:///x", "/etc/passwd"]
 )
@@ -26,11 +33,11 @@ def test_what_is_no_directory_is_refused(url: str) -> None:
 
 
 def test_an_etcd_url_is_taken_apart(tmp_path: Path) -> None:
-    for name in ("ca", "cert", "key", "password"):
+    for name in ("ca", "cert", "key", "password%41"):
         (tmp_path / name).write_text(f"the {name}\n")
     assert parse_etcd_url("etcd://a:1,b.example:2379,[::1]:3") == EtcdAddress(("a:1", "b.example:2379", "[::1]:3"))
     assert parse_etcd_url("etcd://me:p%40ss@a:1") == EtcdAddress(("a:1",), "me", "p@ss")
-    assert parse_etcd_url(f"etcd://me@a:1?password_file={tmp_path}/password") == EtcdAddress(("a:1",), "me", "the password")
+    assert parse_etcd_url(f"etcd://me@a:1?password_file={tmp_path}/password%2541") == EtcdAddress(("a:1",), "me", "the password%41")
     assert parse_etcd_url(f"etcd://a:1?ca={tmp_path}/ca&cert={tmp_path}/cert&key={tmp_path}/key") == EtcdAddress(
         ("a:1",), tls=Tls(b"the ca\n", b"the cert\n", b"the key\n")
     )

@@ -10,7 +10,7 @@ import pytest
 from foreman.core.views import ServiceInfo
 from foreman.directory.following import Backoff
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Changes, Deleted, Directory, KeyValue, Put
+from foreman.directory.port import Changes, Delete, Deleted, Directory, KeyValue, Put
 from foreman.directory.records import Layout, NodeRecord, Placement, ServiceRecord, StorageTeam, decode, encode
 from foreman.directory.sqlite.engine import SqliteDirectory
 from foreman.node.gateway import Gateway
@@ -262,3 +262,28 @@ def nodes_without_services(changes: Iterable[Changes], always: str) -> list[Chan
         if (KEYS.node("n1") in standing) != (KEYS.service("n1", f"demo_{always}") in standing):
             wrong.append(change)
     return wrong
+
+
+async def test_a_registration_that_somebody_deletes_comes_back(directory: FaultyDirectory, watching: Directory) -> None:
+    gateway = gateway_on(directory)
+    await gateway.start(services(2))
+    assert await gateway.settled(SETTLED_S)
+    deleted = await watching.transact([], [Delete(KEYS.everything)])
+    async with asyncio.timeout(SETTLED_S), aclosing(watching.watch(KEYS.everything, after=deleted.revision)) as watch:
+        assert len((await anext(watch)).events) == 3
+    await gateway.stop()
+
+
+async def test_two_gateways_with_one_node_id_do_not_fight_as_fast_as_they_can(directory: FaultyDirectory, watching: Directory) -> None:
+    slow = Backoff(0.02, 10.0)
+    first = Gateway(directory, "demo", NODE, lease_s=60, backoff=slow)
+    second = Gateway(watching, "demo", NODE, lease_s=60, backoff=slow)
+    await first.start(services(1))
+    assert await first.settled(SETTLED_S)
+    await second.start(services(2))
+    await wait_until_async(lambda: first._failures + second._failures >= 6)
+    begun = directory.calls["transact"]
+    assert first._backoff.delay_s(max(first._failures, second._failures), 0.0) >= 0.04
+    assert begun <= 6
+    await first.stop()
+    await second.stop()

@@ -1,6 +1,6 @@
 """From ``[directory] url`` to the engine that serves it.
 
-    sqlite:PATH                                              one machine; PATH shared by the nodes on it
+    sqlite:PATH                                              one machine; an absolute PATH may be shared by the nodes on it
     etcd://[USER[:PASSWORD]@]HOST:PORT[,HOST:PORT…][?…]      a cluster
         ca=PATH            TLS, and who may sign the servers' certificates
         cert=PATH&key=PATH this client's certificate
@@ -18,8 +18,11 @@ from foreman.directory.port import Directory
 _SCHEMES: Final = "sqlite:PATH or etcd://HOST:PORT,…"
 
 
-def open_directory(url: str) -> Directory:
-    """The directory at ``url``. No I/O beyond the files that an etcd URL names. Raises InvalidConfiguration."""
+def open_directory(url: str, base: Path | None = None) -> Directory:
+    """The directory at ``url``; a relative PATH stands below ``base``, or else below the current directory.
+
+    No I/O beyond the files that an etcd URL names. Raises InvalidConfiguration.
+    """
     scheme, _, rest = url.partition(":")
     match scheme:
         case "sqlite":
@@ -27,7 +30,7 @@ def open_directory(url: str) -> Directory:
 
             if not rest or rest == ":memory:" or "\0" in rest:
                 raise InvalidConfiguration([f"[directory] url {url!r}: sqlite: is followed by the path of a file"])
-            return SqliteDirectory(Path(rest).absolute())
+            return SqliteDirectory((base or Path()).absolute() / rest)
         case "etcd":
             from foreman.directory.etcd.address import parse_etcd_url
             from foreman.directory.etcd.engine import EtcdDirectory

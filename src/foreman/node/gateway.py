@@ -53,7 +53,8 @@ class Gateway:
         self._sequence = self._applied = 0  # of changes of the truth: made here, seen in the directory
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._reachable = False
-        self._failures = 0
+        self._away = False  # tried, and failed: nothing here can be confirmed now
+        self._failures, self._registered_at = 0, 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._layout: Layout | None = None
 
@@ -82,7 +83,7 @@ class Gateway:
         """Take these out. True: the directory shows them no more. False: it is away, and they go when it is back."""
         gone = frozenset(ids)
         self._note({id: service for id, service in self._truth.items() if id not in gone})
-        if self._failures:
+        if self._away:
             return False
         return await self.settled(timeout)
 
@@ -116,10 +117,10 @@ class Gateway:
             self._changed.set()
 
     def _settle(self, sequence: int) -> None:
-        self._applied, self._failures = sequence, 0
+        self._applied, self._away = sequence, False
         if not self._reachable:
             _log.info("registered", directory=self._directory.url, node=self._node.id, services=len(self._truth))
-        self._reachable = True
+            self._reachable, self._registered_at = True, asyncio.get_running_loop().time()
         for needed, waiter in self._waiting:
             if needed <= sequence and not waiter.done():
                 waiter.set_result(None)
@@ -132,16 +133,18 @@ class Gateway:
                 async with asyncio.TaskGroup() as together:
                     together.create_task(self._follow_truth())
                     together.create_task(self._keep_alive())
+                    together.create_task(self._registration.stand_guard())
             except* DirectoryError as group:
                 self._lost(group)
-            if self._failures:
-                await asyncio.sleep(self._backoff.delay_s(self._failures, random.random()))
+            await asyncio.sleep(self._backoff.delay_s(self._failures, random.random()))
 
     def _lost(self, group: BaseExceptionGroup[DirectoryError]) -> None:
-        error = group.exceptions[0]
-        if self._failures == 0:
-            _log.warning("not_registered", directory=self._directory.url, node=self._node.id, reason=str(error))
-        self._reachable = False
+        """Waits grow until a registration has stood for a lease's time: two nodes with one id must not fight as fast as they can."""
+        if not self._away:
+            _log.warning("not_registered", directory=self._directory.url, node=self._node.id, reason=str(group.exceptions[0]))
+        if self._reachable and asyncio.get_running_loop().time() - self._registered_at >= self._registration.lease_s:
+            self._failures = 0
+        self._reachable, self._away = False, True
         self._failures += 1
 
     async def _put_back(self) -> None:

@@ -6,11 +6,12 @@ without their node. Decides nothing about when: that is the gateway.
 """
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import ClassVar, Final
 
 from foreman.directory.errors import DirectoryError, LeaseExpired
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Absent, Comparison, Delete, Directory, Lease, Operation, Put, Unchanged
+from foreman.directory.port import Absent, Comparison, Delete, Deleted, Directory, KeyRange, KeyValue, Lease, Operation, Put, Unchanged
 from foreman.directory.records import NodeRecord, ServiceRecord, encode
 
 Truth = Mapping[str, ServiceRecord]
@@ -20,7 +21,7 @@ _TRIES: Final = 3
 
 
 class RegistrationLost(DirectoryError):
-    """The node's key is not as this gateway left it: a lost answer, or another gateway with the same node id."""
+    """The node's key is not as this gateway left it: a lost answer, somebody's deletion, or another gateway with the same node id."""
 
     code, http_status = "registration_lost", 409
     fields: ClassVar[tuple[str, ...]] = ("node",)
@@ -44,7 +45,12 @@ class Registration:
     @property
     def keep_alive_every_s(self) -> float:
         """A third of the lease: two calls may fail before it runs out."""
-        return (self._lease.ttl_s if self._lease is not None else self._lease_s) / 3
+        return self.lease_s / 3
+
+    @property
+    def lease_s(self) -> float:
+        """How long the registration stands when nobody keeps it alive."""
+        return self._lease.ttl_s if self._lease is not None else self._lease_s
 
     async def put_back(self, truth: Truth) -> None:
         """Make the directory show the node with exactly these services, whatever it shows now. Raises DirectoryError."""
@@ -64,6 +70,21 @@ class Registration:
         assert self._lease is not None, "put_back comes first"
         if not await self._write(Unchanged(self._node_key, self._mod_revision), self._lease, truth, self._standing, self._standing):
             raise RegistrationLost(self._node.id)
+
+    async def stand_guard(self) -> None:
+        """Until the node's key is taken away or written by somebody else: then RegistrationLost, or what the directory raises.
+
+        Without it a registration that an operator deleted, or that a second node with this id replaced, would stay lost until the
+        next change.
+        """
+        assert self._lease is not None, "put_back comes first"
+        async with aclosing(self._directory.watch(KeyRange.of_key(self._node_key), after=self._mod_revision)) as watch:
+            async for changes in watch:
+                if not all(self._is_mine(event) for event in changes.events):
+                    raise RegistrationLost(self._node.id)
+
+    def _is_mine(self, event: KeyValue | Deleted) -> bool:
+        return isinstance(event, KeyValue) and self._lease is not None and (event.value, event.lease) == (self._node_value, self._lease.id)
 
     async def keep_alive(self) -> None:
         """Raises LeaseExpired."""

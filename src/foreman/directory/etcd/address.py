@@ -43,11 +43,8 @@ def parse_etcd_url(url: str) -> EtcdAddress:
     if at and not user:
         _refuse("a user's name stands before the @")
     options = _options(query)
-    if "password_file" in options:
-        password = _read(options["password_file"]).decode("utf-8", "strict").rstrip("\r\n")
-    return EtcdAddress(
-        tuple(_endpoint(text) for text in _split(hosts)), urllib.parse.unquote(user) or None, urllib.parse.unquote(password), _tls(options)
-    )
+    password = _password_of(options["password_file"]) if "password_file" in options else urllib.parse.unquote(password)
+    return EtcdAddress(tuple(_endpoint(text) for text in _split(hosts)), urllib.parse.unquote(user) or None, password, _tls(options))
 
 
 def _split(hosts: str) -> list[str]:
@@ -85,6 +82,13 @@ def _tls(options: dict[str, str]) -> Tls | None:
     if "cert" not in options:
         return Tls(_read(options["ca"]))
     return Tls(_read(options["ca"]), _read(options["cert"]), _read(options["key"]))
+
+
+def _password_of(path: str) -> str:
+    try:
+        return _read(path).decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        _refuse(f"{path} is not UTF-8")
 
 
 def _read(path: str) -> bytes:
