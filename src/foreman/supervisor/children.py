@@ -50,6 +50,8 @@ class ChildTable:
         while near is None and (stat := stat_of(pid)) is not None and stat.parent not in {0, 1, own}:
             pid = stat.parent
             near = self._by_pid.get(pid)
+        if near is not None and near.report_open:
+            self._hear_report(near)  # what can speak runs, and that is told before what it says
         return near
 
     # --- start ---
