@@ -70,7 +70,7 @@ class Bench:
         """Ask for the list until it is so."""
         async with asyncio.timeout(DEADLINE_S):
             while not holds(await client.list()):
-                await asyncio.sleep(0)
+                pass
 
     async def ready(self, id: str) -> Notified:
         return await self.until(Notified, id, lambda news: news.ready)

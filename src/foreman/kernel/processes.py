@@ -8,6 +8,7 @@ import ctypes
 import os
 import resource
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,21 +97,16 @@ def environment_of(pid: int) -> dict[bytes, bytes]:
     return dict(entry.split(b"=", 1) for entry in entries if b"=" in entry)
 
 
-def holds_file(pid: int, device: int, inode: int) -> bool:
-    """Whether it has this file open."""
+def open_files(pid: int) -> set[tuple[int, int]]:
+    """Device and inode of all it has open; empty when it is gone, or not ours to look at."""
     folder = f"/proc/{pid}/fd"
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return False
-    for name in names:
-        try:
-            found = os.stat(f"{folder}/{name}")
-        except OSError:
-            continue
-        if (found.st_dev, found.st_ino) == (device, inode):
-            return True
-    return False
+    found = set()
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            with suppress(OSError):
+                facts = os.stat(f"{folder}/{name}")
+                found.add((facts.st_dev, facts.st_ino))
+    return found
 
 
 class ProcessArea:

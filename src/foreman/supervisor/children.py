@@ -9,8 +9,9 @@ Every descendant has a root among our children, so when none of those is the wor
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
-from foreman.kernel.processes import children, environment_of, holds_file, stat_of
+from foreman.kernel.processes import children, environment_of, open_files, stat_of
 from foreman.supervisor.loop import Loop
 from foreman.supervisor.output import WorkerOutput
 from foreman.supervisor.protocol import News, OutputLost, Refusal, Refused, Started, StartFailed, StartRequest
@@ -104,16 +105,19 @@ class ChildTable:
 
     @staticmethod
     def signal(worker: Worker, signum: int, *, group: bool) -> None:
-        """To the leader or its group. A worker that is leaving gets KILL anyway."""
+        """To the leader or its group. A worker that is leaving gets KILL anyway. Raises Refused (failed)."""
         if worker.ended is not None:
             return
-        if group:
-            _signal_group(worker.pid, signum)
-        else:
-            os.kill(worker.pid, signum)
+        try:
+            if group:
+                _signal_group(worker.pid, signum)
+            else:
+                os.kill(worker.pid, signum)
+        except PermissionError as error:  # its program changed its user (set-user-ID) to one we may not signal
+            raise Refused(Refusal("failed", f"{worker.id} may not be signalled by us", error.errno)) from error
 
     def kill(self, worker: Worker) -> None:
-        """KILL to the group; what is outside of it follows when the leader has ended."""
+        """KILL to the group; what is outside of it follows when the leader has ended. Raises Refused (failed)."""
         self.signal(worker, signal.SIGKILL, group=True)
 
     # --- exit ---
@@ -124,7 +128,8 @@ class ChildTable:
             if worker is None:
                 os.waitpid(pid, 0)
                 continue
-            _signal_group(pid, signal.SIGKILL)
+            with suppress(PermissionError):  # what we may not kill is waited for
+                _signal_group(pid, signal.SIGKILL)
             _, status, usage = os.wait4(pid, 0)
             worker.ended = status, usage
             self._hear_report(worker)
@@ -159,7 +164,8 @@ class ChildTable:
         for worker in known:
             if worker.incarnation == incarnation:
                 return worker
-        return next((worker for worker in known if holds_file(stray, *worker.lock_file)), None)
+        files = open_files(stray)
+        return next((worker for worker in known if worker.lock_file in files), None)
 
     def _let_go(self, worker: Worker) -> None:
         if worker.watch_timer is not None:
@@ -192,10 +198,8 @@ def _signal_group(leader: int, signum: int) -> None:
 
 
 def _kill_with_group(stray: int, leaders: dict[int, Worker]) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # gone; or not ours to kill: then it is waited for
         group = os.getpgid(stray)
         if group not in leaders and group != os.getpgrp():
             os.killpg(group, signal.SIGKILL)
         os.kill(stray, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -5,9 +5,11 @@ Rank by rank, lowest first and side by side within one: the worker's own stop si
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 from foreman.supervisor.children import ChildTable
 from foreman.supervisor.loop import Loop
+from foreman.supervisor.protocol import Refused
 from foreman.supervisor.worker import Worker
 
 
@@ -21,7 +23,7 @@ class OrderedStop:
         """Idempotent. ``now``: KILL at once, also when the stop in order has begun."""
         if now:
             for worker in self._children.workers():
-                self._children.kill(worker)
+                self._kill(worker)
         if not self.begun:
             self.begun = True
             self.go_on()
@@ -44,7 +46,11 @@ class OrderedStop:
 
     def _stop(self, worker: Worker) -> None:
         order = worker.request.stop
-        self._children.signal(worker, order.signal, group=False)
-        if order.signal != signal.SIGKILL:
+        with suppress(Refused):  # what we may not signal is waited for
+            self._children.signal(worker, order.signal, group=False)
             self._children.signal(worker, signal.SIGCONT, group=False)
-            self._loop.after(order.grace_s, lambda: self._children.kill(worker))
+        self._loop.after(order.grace_s, lambda: self._kill(worker))
+
+    def _kill(self, worker: Worker) -> None:
+        with suppress(Refused):
+            self._children.kill(worker)
