@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from foreman import __version__
@@ -31,11 +32,14 @@ Every error is `application/problem+json` (RFC 9457) with a stable `code` and th
 seconds. An operation that is not done within its `timeout` goes on; ask again, or watch `/v1/events`."""
 
 
+ROOMS = (workers, node, watching)
+
+
 def create_app(foreman: ForemanInterface, *, metrics: Metrics | None = None) -> FastAPI:
     """The application. ``metrics``: what /metrics shows; one of its own (states only) when not given."""
     app = FastAPI(title="Foreman", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.reach = Reach(foreman, metrics or Metrics(), life=secrets.token_hex(4), ending=asyncio.Event())
-    for room in (workers, node, watching):
+    for room in ROOMS:
         app.include_router(room.router)
     app.add_exception_handler(ForemanError, _foreman_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
@@ -87,5 +91,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return _problem_response(too_large(MAX_BODY_BYTES), {"connection": "close"})
     phrase = HTTPStatus(error.status_code).phrase
+    methods = _methods_at(request.url.path) if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else []
+    headers = {"Allow": ", ".join(methods)} if methods else dict(error.headers or {})
     detail = f"{request.method} {request.url.path[:200]}: {phrase.lower()} (what there is: GET /openapi.json)"
-    return _problem_response(problem(phrase.lower().replace(" ", "_"), error.status_code, detail), dict(error.headers or {}))
+    return _problem_response(problem(phrase.lower().replace(" ", "_"), error.status_code, detail), headers)
+
+
+def _methods_at(path: str) -> list[str]:
+    """All methods of a path of ours; the framework's own header names only those of the first route that has it."""
+    routes = (route for room in ROOMS for route in room.router.routes if isinstance(route, APIRoute) and route.path_regex.match(path))
+    return sorted({method for route in routes for method in route.methods or ()})

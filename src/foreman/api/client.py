@@ -4,6 +4,7 @@ Ids and time-outs are checked before anything is sent, so that a wrong one is th
 little longer than the node was told to take, because the node's own time-out says more.
 """
 
+import json
 import math
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -215,7 +216,7 @@ def _item(id: object, kind: object, params: object = None) -> dict[str, Any]:
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
         raise InvalidParams(name, ["params must be an object with names as keys"])
     try:
-        wire.strict_json(wire.encode(given))
-    except (TypeError, ValueError, NotImplementedError, OverflowError, RecursionError) as error:
+        json.dumps(dict(given), allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidParams(name, [f"params must be JSON: {error}"]) from error
     return {"id": worker, "kind": name, "params": dict(given)}

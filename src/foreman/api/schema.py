@@ -16,6 +16,8 @@ Timeout = Annotated[
     float, Field(gt=0, le=86_400, allow_inf_nan=False, description="Seconds until the answer is `timeout`; the work goes on.")
 ]
 Text = Annotated[str, Field(max_length=1_000)]
+Id = Annotated[str, Field(max_length=1_000, json_schema_extra={"pattern": r"^[a-z0-9][a-z0-9_-]{0,62}$", "maxLength": 63})]
+"""Documented as what it must be; what it is not is told by the Foreman itself, as ``invalid_worker_id``."""
 
 
 class _Strict(BaseModel):
@@ -25,7 +27,7 @@ class _Strict(BaseModel):
 class NewWorkerItem(_Strict):
     """One worker to create."""
 
-    id: Text = Field(examples=["log_1"])
+    id: Id = Field(examples=["log_1"])
     kind: Text = Field(examples=["log"])
     params: dict[str, Any] = Field(default_factory=dict)
 
@@ -46,7 +48,7 @@ class NewWorkers(_Strict):
 class RemoveWorkers(_Strict):
     """Workers to remove, each with its own result."""
 
-    ids: list[Text] = Field(max_length=MAX_BATCH)
+    ids: list[Id] = Field(max_length=MAX_BATCH)
     timeout: Timeout = DEFAULT_REMOVE_TIMEOUT_S
 
 

@@ -47,7 +47,9 @@ async def get_node(foreman: TheForeman) -> Response:
     return Response(encode(await foreman.node()), media_type=JSON)
 
 
-@router.post("/v1/node:shutdown", operation_id="shutDownNode", dependencies=NO_QUERY, status_code=202, responses=problems())
+@router.post(
+    "/v1/node:shutdown", operation_id="shutDownNode", dependencies=NO_QUERY, status_code=202, response_class=Response, responses=problems()
+)
 async def shut_down(foreman: TheForeman) -> Response:
     """Ask the node to end: workers stop in reverse order of start, then the node itself. Answers when accepted."""
     await foreman.shutdown()

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Path, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -44,6 +44,8 @@ async def _no_query(request: Request) -> None:
     if request.query_params:
         raise InvalidRequest([f"unknown parameter {next(iter(request.query_params))[:80]!r}; this takes none"])
 
+
+WorkerIdPath = Annotated[str, Path(json_schema_extra={"pattern": r"^[a-z0-9][a-z0-9_-]{0,62}$"}, examples=["log_1"])]
 
 NO_QUERY: Final = (Depends(_no_query),)
 """The ``dependencies`` of a route without query parameters: unknown ones are refused, as unknown fields are."""

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import StreamingResponse
 
 from foreman.api.routes.reach import Reach, Reached
-from foreman.api.routes.strict import StrictRoute, problems
+from foreman.api.routes.strict import StrictRoute, WorkerIdPath, problems
 from foreman.api.schema import EventsQuery, OutputQuery
 from foreman.api.sse import HEARTBEAT, after_of, format_event
 from foreman.core.errors import InvalidRequest
@@ -50,7 +50,7 @@ async def watch_events(
 @router.get("/workers/{id}/output", operation_id="getOutput", response_class=StreamingResponse,
             responses=problems(404) | _streamed("text/plain", "What the worker wrote to stdout and stderr, oldest kept byte first."),
             )  # fmt: skip
-async def get_output(reach: Reached, id: str, query: Annotated[OutputQuery, Query()]) -> StreamingResponse:
+async def get_output(reach: Reached, id: WorkerIdPath, query: Annotated[OutputQuery, Query()]) -> StreamingResponse:
     """The worker's output; with `follow`, goes on with what it writes."""
     await reach.foreman.info(id)  # an unknown worker is an answer of its own, not a stream that breaks
     output = reach.foreman.output(id, follow=query.follow)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from foreman.api.routes.reach import TheForeman
-from foreman.api.routes.strict import NO_QUERY, StrictRoute, problems
+from foreman.api.routes.strict import NO_QUERY, StrictRoute, WorkerIdPath, problems
 from foreman.api.schema import HealthReport, KindQuery, NewWorker, NewWorkers, RemoveQuery, RemoveWorkers, WithinStart, WithinStop
 from foreman.api.wire import JSON, encode, results_to_plain
 from foreman.core.health import Health
@@ -49,20 +49,20 @@ async def remove_workers(foreman: TheForeman, body: RemoveWorkers) -> Response:
 
 
 @router.get("/workers/{id}", operation_id="getWorker", dependencies=NO_QUERY, response_model=WorkerInfo, responses=problems(404))
-async def get_worker(foreman: TheForeman, id: str) -> Response:
+async def get_worker(foreman: TheForeman, id: WorkerIdPath) -> Response:
     """Everything about one worker, now."""
     return _json(await foreman.info(id))
 
 
 @router.delete("/workers/{id}", operation_id="removeWorker", status_code=204, responses=problems(404, 409, 500, 504))
-async def remove_worker(foreman: TheForeman, id: str, query: Annotated[RemoveQuery, Query()]) -> Response:
+async def remove_worker(foreman: TheForeman, id: WorkerIdPath, query: Annotated[RemoveQuery, Query()]) -> Response:
     """Stop the worker, delete its directory, forget it."""
     await foreman.remove_worker(id, timeout=query.timeout)
     return Response(status_code=204)
 
 
 @router.post("/workers/{id}/health", operation_id="reportHealth", dependencies=NO_QUERY, status_code=204, responses=problems(404, 413))
-async def report_health(foreman: TheForeman, id: str, body: HealthReport) -> Response:
+async def report_health(foreman: TheForeman, id: WorkerIdPath, body: HealthReport) -> Response:
     """A worker, or somebody for it, reports its health. Idempotent."""
     await foreman.report_health(id, Health.ok() if body.status == "ok" else Health.error(body.reason or "no reason given"))
     return Response(status_code=204)
@@ -75,7 +75,7 @@ async def report_health(foreman: TheForeman, id: str, body: HealthReport) -> Res
     status_code=204,
     responses=problems(404, 409, 413, 502, 504),
 )
-async def restart_worker(foreman: TheForeman, id: str, body: WithinStart | None = None) -> Response:
+async def restart_worker(foreman: TheForeman, id: WorkerIdPath, body: WithinStart | None = None) -> Response:
     """Stop and start again; answers when it is healthy."""
     await foreman.restart_worker(id, timeout=(body or WithinStart()).timeout)
     return Response(status_code=204)
@@ -84,7 +84,7 @@ async def restart_worker(foreman: TheForeman, id: str, body: WithinStart | None 
 @router.post(
     "/workers/{id}/stop", operation_id="stopWorker", dependencies=NO_QUERY, status_code=204, responses=problems(404, 409, 413, 504)
 )
-async def stop_worker(foreman: TheForeman, id: str, body: WithinStop | None = None) -> Response:
+async def stop_worker(foreman: TheForeman, id: WorkerIdPath, body: WithinStop | None = None) -> Response:
     """Stop and keep stopped; answers when the process is gone. Idempotent."""
     await foreman.stop_worker(id, timeout=(body or WithinStop()).timeout)
     return Response(status_code=204)
@@ -93,13 +93,13 @@ async def stop_worker(foreman: TheForeman, id: str, body: WithinStop | None = No
 @router.post(
     "/workers/{id}/start", operation_id="startWorker", dependencies=NO_QUERY, status_code=204, responses=problems(404, 409, 413, 502, 504)
 )
-async def start_worker(foreman: TheForeman, id: str, body: WithinStart | None = None) -> Response:
+async def start_worker(foreman: TheForeman, id: WorkerIdPath, body: WithinStart | None = None) -> Response:
     """Start a stopped, finished or given-up worker; answers when it is healthy. Idempotent."""
     await foreman.start_worker(id, timeout=(body or WithinStart()).timeout)
     return Response(status_code=204)
 
 
 @router.get("/workers/{id}/story", operation_id="getStory", dependencies=NO_QUERY, response_model=list[StoryLine], responses=problems(404))
-async def get_story(foreman: TheForeman, id: str) -> Response:
+async def get_story(foreman: TheForeman, id: WorkerIdPath) -> Response:
     """What happened to the worker and what was decided, oldest first."""
     return _json(await foreman.why(id))
