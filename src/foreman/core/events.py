@@ -4,120 +4,81 @@ Each carries ``at``: when it was taken from the inbox, and fresh randomness, so 
 chance. News of a process names its incarnation; if that is not the current one, the news is stale and is dropped.
 """
 
-import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from foreman.core.batches import JournalRecord
+from foreman.core.commands import (
+    Command,
+    NewWorkers,
+    RemoveWorkers,
+    ReportHealth,
+    RequestAbandoned,
+    RestartWorkerRequested,
+    ShutdownRequested,
+    StartWorkerRequested,
+    StopWorkerRequested,
+    WaitForHealthy,
+)
 from foreman.core.errors import ForemanError
 from foreman.core.health import Health
-from foreman.core.ids import BatchId, Incarnation, RequestId, WorkerId
+from foreman.core.ids import BatchId, Incarnation, WorkerId
 from foreman.core.manifest import Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """``monotonic`` (s) decides; ``wall`` (Unix s) is only shown; ``entropy`` is 64 fresh random bits."""
-
-    monotonic: float
-    wall: float
-    entropy: int
-
-
-# --- what people and programs ask for. Each is answered by exactly one Reply with its request id. ---
-
-
-@dataclass(frozen=True, slots=True)
-class NewWorkers:
-    """``items``: (id, kind, params), checked at the door. ``atomic``: all or none (new_workers); else there is one item (new_worker)."""
-
-    at: Moment
-    request: RequestId
-    items: tuple[tuple[WorkerId, str, Mapping[str, Any]], ...]
-    timeout_s: float
-    atomic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveWorkers:
-    """Answered with a dict id → ForemanError | None. ``ids`` has no repetition."""
-
-    at: Moment
-    request: RequestId
-    ids: tuple[WorkerId, ...]
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class StartWorkerRequested:
-    at: Moment
-    request: RequestId
-    id: WorkerId
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class StopWorkerRequested:
-    at: Moment
-    request: RequestId
-    id: WorkerId
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class RestartWorkerRequested:
-    at: Moment
-    request: RequestId
-    id: WorkerId
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class WaitForHealthy:
-    at: Moment
-    request: RequestId
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ReportHealth:
-    """Health told through the API. Only ok and error get past the door."""
-
-    at: Moment
-    request: RequestId
-    id: WorkerId
-    health: Health
-
-
-@dataclass(frozen=True, slots=True)
-class ShutdownRequested:
-    """``keep_workers``: only the server ends; workers and supervisor go on and are adopted by the next server."""
-
-    at: Moment
-    request: RequestId | None
-    keep_workers: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RequestAbandoned:
-    """The caller went away. What it asked for goes on; only the answer is not wanted any more."""
-
-    at: Moment
-    request: RequestId
-
-
-Command = (
-    NewWorkers
-    | RemoveWorkers
-    | StartWorkerRequested
-    | StopWorkerRequested
-    | RestartWorkerRequested
-    | WaitForHealthy
-    | ReportHealth
-    | ShutdownRequested
-    | RequestAbandoned
+from foreman.core.moment import Moment
+from foreman.core.news import (
+    News,
+    RefusalReason,
+    StartRefused,
+    Timer,
+    TimerFired,
+    TimerKind,
+    WorkerExited,
+    WorkerReady,
+    WorkerSaid,
+    WorkerSilent,
+    WorkerStarted,
 )
+
+__all__ = [
+    "Answer",
+    "Command",
+    "DesiredRecorded",
+    "DirectoryFailed",
+    "DirectoryJudged",
+    "DirectoryPrepared",
+    "Event",
+    "JournalCleared",
+    "JournalWritten",
+    "Moment",
+    "NewWorkers",
+    "News",
+    "NodeScanned",
+    "RefusalReason",
+    "RemoveWorkers",
+    "ReportHealth",
+    "RequestAbandoned",
+    "RestartWorkerRequested",
+    "RunningWorker",
+    "ShutdownRequested",
+    "StartRefused",
+    "StartWorkerRequested",
+    "StopWorkerRequested",
+    "SupervisorAttached",
+    "SupervisorLost",
+    "Timer",
+    "TimerFired",
+    "TimerKind",
+    "TrashDeleted",
+    "TrashFailed",
+    "Trashed",
+    "Unusable",
+    "WaitForHealthy",
+    "Withdrawn",
+    "WorkerExited",
+    "WorkerReady",
+    "WorkerSaid",
+    "WorkerSilent",
+    "WorkerStarted",
+]
 
 # --- the start of the node ---
 
@@ -259,102 +220,6 @@ class Withdrawn:
     confirmed: bool
 
 
-# --- news of processes ---
-
-
-class RefusalReason(enum.StrEnum):
-    BUSY = "busy"
-    """Somebody holds the worker's lock."""
-    FAILED = "failed"
-    """The program could not be run (not found, not executable, no process to be had …)."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerStarted:
-    at: Moment
-    id: WorkerId
-    incarnation: Incarnation
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class StartRefused:
-    """No process of this incarnation exists. ``detail``: one sentence."""
-
-    at: Moment
-    id: WorkerId
-    incarnation: Incarnation
-    reason: RefusalReason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReady:
-    """READY=1, or its readiness probe succeeded."""
-
-    at: Moment
-    id: WorkerId
-    incarnation: Incarnation
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSaid:
-    """What else a worker says of itself. None: not said now."""
-
-    at: Moment
-    id: WorkerId
-    incarnation: Incarnation
-    status_text: str | None = None
-    endpoint: str | None = None
-    health: Health | None = None
-    extend_s: float | None = None
-    stopping: bool = False
-    errno: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSilent:
-    """It promised WATCHDOG=1 and has not kept it in time."""
-
-    at: Moment
-    id: WorkerId
-    incarnation: Incarnation
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerExited:
-    """Proof of exit: it was reaped, its session is empty, its lock free. ``code`` (exit) or ``signal``, or neither when unknown."""
-
-    at: Moment
-    id: WorkerId
-    incarnation: Incarnation
-    code: int | None
-    signal: str | None
-
-
-class TimerKind(enum.StrEnum):
-    BACK_OFF = "back_off"
-    START_DEADLINE = "start_deadline"
-    START_SLOT = "start_slot"
-    STOP_GRACE = "stop_grace"
-    REQUEST = "request"
-
-
-@dataclass(frozen=True, slots=True)
-class Timer:
-    """A name for one timer. ``key``: the worker's id, or the request's number."""
-
-    kind: TimerKind
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimerFired:
-    at: Moment
-    timer: Timer
-
-
-News = WorkerStarted | StartRefused | WorkerReady | WorkerSaid | WorkerSilent | WorkerExited
 Answer = (
     DirectoryPrepared
     | DirectoryFailed

@@ -5,6 +5,7 @@ first directory; clearing the record once all are ok is the commit; anything tha
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from foreman.core.batches import CreateBatch
@@ -114,6 +115,7 @@ def journal_written(turn: Turn, creation: Creation, event: JournalWritten) -> No
 
 def _unmake(turn: Turn, worker: Worker, reason: str) -> None:
     """Forget a worker whose directory was never made."""
+    overruled(turn, worker, reason)
     for request in sorted(worker.stops):
         turn.settle(request, FailedToStart(worker.id, reason))
     batches = sorted(worker.removals)
@@ -171,7 +173,7 @@ def review(turn: Turn, changed: list[Worker]) -> None:
 
 def _complete(turn: Turn, creation: Creation) -> None:
     if creation.batch is not None:
-        creation.committing = True
+        creation.committing, creation.refs = True, _refs(turn, creation)
         turn.do(ClearJournal(creation.batch))
         return
     _release(turn, creation)
@@ -200,7 +202,7 @@ def journal_cleared(turn: Turn, creation: Creation, event: JournalCleared) -> No
     assert creation.batch is not None
     del turn.node.creations[creation.batch]
     _release(turn, creation)
-    turn.settle(creation.request, _refs(turn, creation))
+    turn.settle(creation.request, creation.refs)
 
 
 # --- failing ---
@@ -225,6 +227,8 @@ def overruled(turn: Turn, worker: Worker, why: str) -> None:
 
 def late(turn: Turn, creation: Creation) -> None:
     """Its deadline has passed. One worker goes on starting; a batch is undone."""
+    if creation.failures:
+        return  # it is being undone already
     late_ones: dict[str, str] = {id: str(health_of(turn.node.workers[id])) for id in sorted(creation.waiting)}
     if creation.atomic:
         _fail_all(turn, creation, {id: f"{health} after {creation.timeout_s:g} s" for id, health in late_ones.items()})
@@ -244,7 +248,7 @@ def _fail_all(turn: Turn, creation: Creation, failures: dict[str, str]) -> None:
     if creation.batch is None:
         turn.settle(creation.request, BatchFailed(creation.failures))
     elif creation.journaled:
-        _undo(turn, creation, creation.batch)
+        turn.afterwards(partial(_undo, turn, creation, creation.batch))
 
 
 def _undo(turn: Turn, creation: Creation, batch: BatchId) -> None:
@@ -253,15 +257,16 @@ def _undo(turn: Turn, creation: Creation, batch: BatchId) -> None:
     turn.node.removals[batch] = removal
     for worker in workers:
         worker.removals.add(batch)
+        overruled(turn, worker, "its batch failed, so it is removed again")
         turn.tell(worker, "Its batch failed; it is removed again.", "; ".join(creation.failures.values()))
     removing.begin(turn, removal)
 
 
 def undone(turn: Turn, removal: Removal, creation: Creation) -> None:
     """What the batch made is gone again; what could not be removed is named, and its record stays for the next start."""
-    stays = {id: error for id, error in removal.results.items() if error is not None}
-    creation.failures |= {id: f"could not be removed again: {error}" for id, error in stays.items()}
-    creation.journaled = not stays
+    left = {id: error for id, error in removal.results.items() if error is not None}
+    creation.failures |= {id: f"could not be removed again: {error}" for id, error in left.items()}
+    creation.journaled = not removal.stuck
     _undone(turn, creation)
 
 

@@ -83,8 +83,6 @@ def _unwanted(turn: Turn, worker: Worker, ending: Ending, *, refused: bool) -> N
     node = turn.node
     if worker.state is State.STARTING or (worker.state is State.STOPPING and ending.ran_s is None):
         starting.failed(turn, worker, worker.start_failure if worker.state is State.STOPPING and worker.start_failure else ending.what)
-    if worker.state is None:
-        return
     kind = node.kinds[worker.kind].restart
     late = worker.state is State.STOPPING
     verdict = after_ending(kind, node.settings.restart, worker.history, ending, turn.now, turn.chance())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from foreman.core import events as on
-from foreman.core.effects import Effect
+from foreman.core.effects import ClearJournal, Effect
 from foreman.core.errors import WorkerNotFound
 from foreman.core.health import Health
 from foreman.core.ids import RequestId, WorkerId
@@ -176,6 +176,8 @@ class ForemanMachine:
             creating.journal_written(turn, self._node.creations[event.batch], event)
         elif event.batch in self._node.removals:
             removing.journal_written(turn, self._node.removals[event.batch], event)
+        elif event.error is None:
+            turn.do(ClearJournal(event.batch))  # its workers went another way while it was being written
 
     def _timer(self, turn: Turn, timer: on.Timer) -> None:
         if timer.kind is on.TimerKind.REQUEST:

@@ -23,7 +23,7 @@ class Creation:
     """A request that waits until ``waiting`` is empty: one worker, or with ``batch`` all or none.
 
     ``made``: the workers this batch made, and alone may undo. ``failures`` not empty: it is being undone. ``committing``: the journal is
-    being cleared.
+    being cleared, and ``refs`` are what the caller gets once it is.
     """
 
     request: RequestId
@@ -37,6 +37,7 @@ class Creation:
     journaled: bool = False
     committing: bool = False
     atomic: bool = False
+    refs: tuple[WorkerRef, ...] = ()
 
 
 @dataclass(slots=True)
@@ -50,7 +51,11 @@ class Stop:
 
 @dataclass(slots=True)
 class Removal:
-    """A batch of removals. ``left``: workers not yet out of the way or not yet deleted. ``undoes``: the creation it undoes."""
+    """A batch of removals.
+
+    ``left``: workers not yet out of the way or not yet deleted. ``stuck``: those that could not
+    be moved. ``undoes``: the creation it undoes.
+    """
 
     batch: BatchId
     left: set[WorkerId]
@@ -60,6 +65,7 @@ class Removal:
     order: tuple[WorkerId, ...] = ()
     journaled: bool = False
     undoes: Creation | None = None
+    stuck: set[WorkerId] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -155,7 +161,7 @@ class Node:
         return service
 
     def withdraw(self, id: WorkerId) -> None:
-        del self.advertised[id]
+        self.advertised.pop(id, None)
         self._services = None
 
     def aggregate(self) -> Health:

@@ -54,21 +54,21 @@ def journal_written(turn: Turn, removal: Removal, event: JournalWritten) -> None
     """Go on, durable or not: a removal frees space, so a full disk must not stand in its way."""
     removal.journaled = event.error is None
     if event.error is not None:
-        for id in removal.left:
+        for id in removal.left & turn.node.workers.keys():
             turn.tell(turn.node.workers[id], "The journal could not be written; the removal goes on without it.", str(event.error))
     begin(turn, removal)
 
 
 def begin(turn: Turn, removal: Removal) -> None:
     """Stop side by side, with one deregistration, all that run; move away all that do not."""
-    workers = [turn.node.workers[id] for id in sorted(removal.left)]
+    workers = [turn.node.workers[id] for id in sorted(removal.left) if id in turn.node.workers]
     running = [w for w in workers if w.state in (State.STARTING, State.RUNNING)]
     if running:
         stopping.begin(turn, running, Purpose.REMOVE)
     for worker in workers:
         if worker not in running:
             proceed(turn, worker)
-    if not workers:
+    if not removal.left:
         _done(turn, removal)
 
 
@@ -118,6 +118,7 @@ def trash_failed(turn: Turn, event: TrashFailed) -> None:
     worker.stops.clear()
     stopping.record(turn, worker, Desired.STOPPED)
     for batch in batches:
+        turn.node.removals[batch].stuck.add(worker.id)
         result(turn, batch, worker.id, event.error)
 
 
@@ -144,8 +145,9 @@ def _done(turn: Turn, removal: Removal) -> None:
     if removal.undoes is not None:
         creating.undone(turn, removal, removal.undoes)
         return
-    if removal.journaled:
-        turn.do(ClearJournal(removal.batch))
+    told = removal.request is not None
+    if removal.journaled and (told or not removal.stuck):
+        turn.do(ClearJournal(removal.batch))  # what is stuck and nobody was told of stays promised: the next start tries again
     if removal.request is not None:
         turn.settle(removal.request, {id: removal.results[id] for id in removal.order})
 

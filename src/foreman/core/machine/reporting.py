@@ -50,8 +50,6 @@ def silent(turn: Turn, worker: Worker, _event: WorkerSilent) -> None:
     process.silent, process.purpose = True, Purpose.RETRY
     if worker.state is State.STARTING:
         starting.failed(turn, worker, reason)
-        if worker.process is not process:
-            return
     else:
         worker.crashed_at = turn.now
     starting.ended(turn, worker)

@@ -21,7 +21,7 @@ from foreman.core.manifest import Desired
 
 def begin(turn: Turn, workers: list[Worker], purpose: Purpose, move: Move = Move.STOP_REQUESTED) -> None:
     """Ask these to end, side by side, with one deregistration for all. Each has a process."""
-    advertised = [worker for worker in workers if worker.id in turn.node.advertised]
+    advertised = [w for w in workers if w.id in turn.node.advertised or (w.process is not None and w.process.adopted)]
     if advertised:
         turn.withdraw_now(advertised)
     leaving = {worker.id for worker in advertised}

@@ -4,6 +4,8 @@ At the end of a turn, in this order: workers whose turn has come are started, ch
 only then are callers answered. So nobody is answered before what the answer promises was asked for.
 """
 
+from collections.abc import Callable
+
 from foreman.core.effects import (
     Advertise,
     CancelTimer,
@@ -44,6 +46,7 @@ class Turn:
         self._advertise: list[ServiceInfo] = []
         self._withdraw: list[WorkerId] = []
         self._drawn = 0
+        self._afterwards: list[Callable[[], None]] = []
 
     # --- chance ---
 
@@ -90,6 +93,15 @@ class Turn:
 
     def cancel_timer(self, kind: TimerKind, worker: Worker) -> None:
         self.do(CancelTimer(Timer(kind, worker.id)))
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Do this once the event itself has been dealt with: a consequence for others must not change a worker in mid-move."""
+        self._afterwards.append(act)
+
+    def conclude(self) -> None:
+        """Deal with the consequences, and theirs."""
+        while self._afterwards:
+            self._afterwards.pop(0)()
 
     # --- what changes ---
 

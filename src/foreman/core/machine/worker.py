@@ -26,7 +26,10 @@ class Purpose(enum.Enum):
 
 @dataclass(slots=True)
 class Process:
-    """The current incarnation. Exists exactly in the states of lifecycle.HAS_PROCESS."""
+    """The current incarnation. Exists exactly in the states of lifecycle.HAS_PROCESS.
+
+    ``adopted``: an earlier server started it and may have advertised it, whatever this one knows.
+    """
 
     incarnation: Incarnation
     asked_at: float
@@ -38,6 +41,7 @@ class Process:
     withdrawing: bool = False
     signalled: bool = False
     silent: bool = False
+    adopted: bool = False
     reported: Health | None = None
     status_text: str | None = None
     endpoint: str | None = None
