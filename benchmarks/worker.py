@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-from types import FrameType
 
 
 def prepare(name: str, directory: str, beacon: str) -> None:
@@ -29,14 +28,9 @@ def prepare(name: str, directory: str, beacon: str) -> None:
 
 def work(name: str, directory: str, beacon: str) -> None:
     """The whole life of the worker in a process of its own."""
-    signal.signal(signal.SIGTERM, _end)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # so that a TERM before sigwait is not lost
     prepare(name, directory, beacon)
-    while True:
-        signal.pause()
-
-
-def _end(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+    signal.sigwait({signal.SIGTERM})
 
 
 def foreman_main() -> None:

@@ -7,7 +7,7 @@ itself can be awaited (an event, a future, a pidfd), await that with a time-out 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 _Found = TypeVar("_Found")
 _PAUSE_S: Final = 0.005
@@ -25,14 +25,16 @@ def wait_until(predicate: Callable[[], _Found], *, timeout_s: float = 10.0, what
         time.sleep(_PAUSE_S)
 
 
-async def wait_until_async(
-    predicate: Callable[[], Awaitable[_Found]] | Callable[[], _Found], *, timeout_s: float = 10.0, what: str = ""
-) -> _Found:
+@overload
+async def wait_until_async(predicate: Callable[[], Awaitable[_Found]], *, timeout_s: float = ..., what: str = ...) -> _Found: ...
+@overload
+async def wait_until_async(predicate: Callable[[], _Found], *, timeout_s: float = ..., what: str = ...) -> _Found: ...
+async def wait_until_async(predicate: Callable[[], Any], *, timeout_s: float = 10.0, what: str = "") -> Any:
     """The same, letting the event loop run; the predicate may be a coroutine function."""
     deadline = time.monotonic() + timeout_s
     while True:
         answer = predicate()
-        found: _Found = await answer if isinstance(answer, Awaitable) else answer
+        found = await answer if isinstance(answer, Awaitable) else answer
         if found:
             return found
         if time.monotonic() > deadline:
