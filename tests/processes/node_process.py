@@ -50,7 +50,7 @@ class Killer:
 
 
 def plan(data: Path, killer: Killer | None = None, *, orphan_grace_s: float = ORPHAN_GRACE_S, serve: bool = False) -> NodePlan:
-    configuration = load(flags={"node.data": str(data), "node.cluster": "test"}, folder=data.parent)
+    configuration = load(flags={"node.data": str(data), "node.cluster": "test", "supervision.max_restarts": 3}, folder=data.parent)
     return NodePlan(configuration, orphan_grace_s, kinds=KINDS, serve=serve, check=True, boundary=killer)
 
 

@@ -9,7 +9,11 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+IN_MODIFY: Final = 0x0002
 IN_CLOSE_WRITE: Final = 0x0008
+IN_MOVED_TO: Final = 0x0080
+IN_CREATE: Final = 0x0100
+IN_DELETE: Final = 0x0200
 IN_DELETE_SELF: Final = 0x0400
 IN_MOVE_SELF: Final = 0x0800
 IN_Q_OVERFLOW: Final = 0x4000

@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
-from foreman.kernel.inotify import IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_MODIFY, IN_MOVED_TO, Inotify
+from foreman.kernel.inotify import IN_CREATE, IN_DELETE, IN_MODIFY, IN_MOVED_TO, Inotify
 
 CHUNK_BYTES: Final = 1 << 18
-_NEWS: Final = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF
+_NEWS: Final = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE
 
 
 async def read_output(directory: Path, *, follow: bool) -> AsyncGenerator[bytes, None]:
@@ -54,8 +54,10 @@ class _Place:
             self._fd = -1
 
     def _advance(self) -> bool:
-        """Go on to the next newer file, if there is one. All are opened before one is chosen, newest first: what is renamed meanwhile
-        is met again under its older name, and never missed."""
+        """Go on to the next newer file, if there is one.
+
+        All are opened before one is chosen, newest first: what is renamed meanwhile is met again under its older name, never missed.
+        """
         names = self._names()
         fds = [fd for name in names if (fd := self._open(name)) is not None]
         files = {_identity(fd): fd for fd in fds}  # newest first
@@ -91,12 +93,15 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 class _Bell:
-    """Rings when something in the directory changed."""
+    """Rings when something in the directory changed. The end of the directory itself rings through the files deleted from it: while we
+    have one of them open, the kernel does not tell of the directory (its entry in the cache is still in use).
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._inotify = Inotify()
         self._readable = asyncio.Event()
+        self._is = self._what_is_there()
         try:
             self._inotify.watch(str(directory), _NEWS)
         except OSError:
@@ -104,12 +109,19 @@ class _Bell:
         asyncio.get_running_loop().add_reader(self._inotify.fileno(), self._readable.set)
 
     async def rung(self) -> bool:
-        """Wait for a change. False: the directory is gone."""
+        """Wait for a change. False: the directory is gone, or another worker's by now."""
         await self._readable.wait()
         self._readable.clear()
-        gone = any(event.mask & (IN_DELETE_SELF | IN_IGNORED) for event in self._inotify.read())
-        return not gone and self._directory.is_dir()
+        self._inotify.read()
+        return self._is is not None and self._what_is_there() == self._is
 
     def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._inotify.fileno())
         self._inotify.close()
+
+    def _what_is_there(self) -> tuple[int, int] | None:
+        try:
+            facts = os.stat(self._directory)
+        except OSError:
+            return None
+        return facts.st_dev, facts.st_ino
