@@ -176,7 +176,7 @@ class Round:
         except Exception as error:  # noqa: BLE001 - a manager that does not come back is a result
             self.figures.missing["manager_killed"] = f"{type(error).__name__}: {error}"
         time.sleep(AFTER_DEATH_S)
-        new = [report for report in self.beacon.reports() if report.at > before and report.alive()]
+        new = [report for report in self.beacon.reports() if report.at > before and report.name in names and report.alive()]
         alive = [report for report in old if report.alive()]
         return verdict(len(names), len(alive), len(new), _managed(self.peer))
 
