@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from foreman.core.mutations import Clear, ClearRange, Mutation, Set
 from foreman.workers.storage.engine import FIRST_MAP_BYTES, Engine
 from foreman.workers.storage.settling import Settled
 from foreman.workers.storage.stored import UnreadableStore
-from tests.workers.storage.asking import everything, until, wait_for
+from tests.workers.storage.asking import everything, until, until_durable, wait_for
 from tests.workers.storage.fake_log import FakeLog
 from tests.workers.storage.test_window import applied
 from tests.workers.storage.worker_process import WorkerProcess
@@ -65,6 +66,28 @@ async def test_a_full_disk_is_told_serving_goes_on_and_nothing_is_lost(
         expected[b"%03d" % (version if version < 41 else version % 40)] = b""
     assert (await everything(client)).keys() == expected.keys()
     await until(client, "durable_version", lambda durable: durable == 120)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="NOT TESTED: a disk that fails; strace is not installed")
+async def test_a_disk_that_fails_to_sync_is_told_and_written_again(
+    log: FakeLog, start_worker: Start, connect: Connect, tmp_path: Path
+) -> None:
+    """Five syncs in a row fail with EIO; what they should have kept is still there and is kept later."""
+    failing = ("strace", "-f", "-qq", "-o", f"{tmp_path}/trace", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=1..5")
+    Engine(str(tmp_path)).close()  # made before, so that the first sync is a flush's
+    worker = start_worker({"logs": ["log_1"], "window_s": 0}, under=failing, data=tmp_path)
+    client = connect(worker)
+    for version in range(1, 31):
+        log.push(version, [Set(b"%d" % version, b"v")])
+        await wait_for(client, version)
+    await asyncio.to_thread(worker.wait_until_said, "X_FOREMAN_HEALTH", "error:EIO")
+    await until_durable(client, 30)
+    await asyncio.to_thread(worker.wait_until_said, "X_FOREMAN_HEALTH", "ok")
+    assert len(await everything(client)) == 30
+    assert worker.stop() == 0
+    engine = Engine(str(worker.data))
+    assert (engine.stored.durable_version, engine.keys) == (30, 30)
+    engine.close()
 
 
 async def test_killed_at_any_moment_it_ends_the_same(log: FakeLog, start_worker: Start, connect: Connect) -> None:

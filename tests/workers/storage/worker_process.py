@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ PROGRAM = "from foreman.workers.storage.main import main; main()"
 
 
 class WorkerProcess:
-    """``home`` needs a short path: the socket lies in it."""
+    """``home`` needs a short path: the socket lies in it. ``under``: a command that runs the worker, such as strace."""
 
-    def __init__(self, home: Path, params: Mapping[str, Any], *, id: str = "storage_1", data: Path | None = None) -> None:
-        self.id, self.params = id, dict(params)
+    def __init__(
+        self, home: Path, params: Mapping[str, Any], *, id: str = "storage_1", data: Path | None = None, under: Sequence[str] = ()
+    ) -> None:
+        self.id, self.params, self.under = id, dict(params), tuple(under)
         self.run = home / "run" / id
         self.data = data if data is not None else home / "workers" / id / "data"
         self.run.mkdir(parents=True, exist_ok=True)
@@ -45,7 +47,9 @@ class WorkerProcess:
             "WATCHDOG_USEC": "10000000",
             "PATH": os.environ["PATH"],
         }
-        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=self.data, env=environment, start_new_session=True)
+        self.process = subprocess.Popen(
+            [*self.under, sys.executable, "-c", PROGRAM], cwd=self.data, env=environment, start_new_session=True
+        )
         self.wait_until_said("READY", "1", timeout_s)
         return self
 
@@ -74,7 +78,7 @@ class WorkerProcess:
     def _end(self, number: int) -> int:
         assert self.process is not None
         if self.process.poll() is None:
-            self.process.send_signal(number)
+            os.killpg(self.process.pid, number)  # its own session: strace and what it runs
         code = self.process.wait(20)
         if self._notify is not None:
             self._notify.close()

@@ -29,6 +29,9 @@ FIRST_MAP_BYTES: Final = 64 << 20
 """The map to begin with: address space, not memory and not disk (the file is as long as what was written)."""
 
 LARGEST_STEP_BYTES: Final = 16 << 30
+FATAL: Final = frozenset({"PanicError", "CorruptedError", "PageNotFoundError"})
+"""Names of faults after which the open store is of no use (LMDB's own; all others are errno's and may pass)."""
+
 _RECORD: Final = b"stored"
 _LEAST_FREE_BYTES: Final = 1 << 20
 
@@ -180,6 +183,8 @@ def _map_size_for(file_bytes: int) -> int:
 
 def storage_fault(error: lmdb.Error | OSError, path: str) -> StorageFault:
     """What failed, as errno.h names it. LMDB reports a write that was cut short for want of space as EIO, so space is looked at."""
+    if type(error).__name__ in FATAL:
+        return StorageFault(type(error).__name__, path)
     number = getattr(error, "code", None) or getattr(error, "errno", None) or errno.EIO
     if number == errno.EIO:
         space = os.statvfs(os.path.dirname(path) or ".")

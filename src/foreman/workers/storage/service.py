@@ -12,9 +12,9 @@ import lmdb
 from foreman.core.data_errors import DataPlaneError, StorageFault
 from foreman.core.health import Health
 from foreman.core.mutations import MAX_KEY_BYTES
-from foreman.workers.host import Host
+from foreman.workers.host import Host, WorkerFailed
 from foreman.workers.storage.commands import Info, LockFor, Unlock, parse_command
-from foreman.workers.storage.engine import Engine, storage_fault
+from foreman.workers.storage.engine import FATAL, Engine, storage_fault
 from foreman.workers.storage.facts import Facts, answer_info, as_json, as_reply
 from foreman.workers.storage.finding import Finder
 from foreman.workers.storage.flushing import Flusher
@@ -37,6 +37,7 @@ class StorageService:
         self.puller = Puller(environment.id, self.store, Finder(environment.foreman_address or "", environment.run), self._show)
         self.store.on_applied = self._applied
         self._fault: StorageFault | None = None
+        self._broken = asyncio.Event()
         self._said: tuple[Health, str] | None = None
         self._changing: set[asyncio.Task[None]] = set()
         self._one_change = asyncio.Lock()
@@ -53,11 +54,20 @@ class StorageService:
         """Serve; then take no more in, and flush. Health and status are said whenever they change."""
         flushing = asyncio.create_task(self.flusher.run(), name="flush")
         self.follow()
-        await stopping.wait()
+        await self._until_broken_or(stopping)
         self.puller.leave()
         await self.flusher.stop(flushing)
         if self._changing:
             await asyncio.wait(self._changing)
+
+    async def _until_broken_or(self, stopping: asyncio.Event) -> None:
+        """Raises WorkerFailed when LMDB refuses all further work: only opening it anew can help, and a new start does."""
+        waits = [asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(self._broken.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._broken.is_set():
+            raise WorkerFailed(f"the store cannot be used any more: {self._fault}")
 
     def _logs(self) -> tuple[str, ...]:
         layout = self._engine.stored.layout
@@ -72,6 +82,8 @@ class StorageService:
 
     def _disk_is(self, fault: StorageFault | None) -> None:
         self._fault = fault
+        if fault is not None and fault.errno_name in FATAL:
+            self._broken.set()
         self._show()
 
     @property
