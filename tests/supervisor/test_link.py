@@ -171,6 +171,10 @@ async def test_preloading_what_does_not_exist_says_so(bench: Bench) -> None:
     await bench.start("a", "ready")
 
 
+async def test_preloading_what_starts_a_thread_says_so(bench: Bench) -> None:
+    assert set(await bench.client.preload(["tests.supervisor.starts_a_thread"])) == {"*"}
+
+
 def raw(bench: Bench) -> socket.socket:
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     peer.settimeout(10)

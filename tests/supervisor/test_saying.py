@@ -90,6 +90,11 @@ async def test_regular_words_and_extensions_keep_the_watchdog_quiet(bench: Bench
     assert {news.id for news in bench.heard if isinstance(news, WatchdogOverdue)} == {"silent"}
 
 
+async def test_a_worker_may_say_itself_that_it_hangs(bench: Bench) -> None:
+    await bench.start("a", "says_it_hangs", watchdog_s=3600)
+    await bench.until(WatchdogOverdue, "a")
+
+
 async def test_a_hung_worker_is_overdue(bench: Bench) -> None:
     request = await bench.start("a", "watched", watchdog_s=0.3)
     await bench.ready("a")

@@ -150,6 +150,12 @@ def watched_then_silent() -> None:
     forever()
 
 
+def says_it_hangs() -> None:
+    notify("READY=1")
+    notify("WATCHDOG=trigger")
+    forever()
+
+
 def watched() -> None:
     notify("READY=1")
     while True:
