@@ -13,6 +13,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from foreman.cli import about, configuration, node, target, top, watching, workers
+from foreman.cli.light import lighten
 from foreman.cli.shown import one_line
 from foreman.core.errors import ForemanError
 
@@ -71,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = make_app()(arguments, prog_name="foreman", standalone_mode=False)
+        command = typer.main.get_command(make_app())
+        lighten(command)
+        result = command(arguments, prog_name="foreman", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except ForemanError as error:
         return _told(str(error), workers.exit_code_of(error))
