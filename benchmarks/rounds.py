@@ -56,7 +56,7 @@ def measure(kind: type[Peer], setup: Setup, beacon: Beacon, plan: Plan) -> Figur
     try:
         peer.start_manager()
         round_.run()
-    except Exception as error:  # noqa: BLE001 - whatever a peer does wrong is a result, and the others go on
+    except Exception as error:
         figures.missing["round"] = f"{type(error).__name__}: {error}"
     finally:
         _quietly(peer.close, figures)
@@ -173,7 +173,7 @@ class Round:
             os.kill(pid, signal.SIGKILL)
         try:
             self.peer.start_again(death)
-        except Exception as error:  # noqa: BLE001 - a manager that does not come back is a result
+        except Exception as error:
             self.figures.missing["manager_killed"] = f"{type(error).__name__}: {error}"
         time.sleep(AFTER_DEATH_S)
         new = [report for report in self.beacon.reports() if report.at > before and report.name in names and report.alive()]
@@ -204,12 +204,12 @@ def verdict(asked: int, old: int, new: int, managed: int) -> str:
 def _managed(peer: Peer) -> int:
     try:
         return peer.list_running()
-    except Exception:  # noqa: BLE001 - a manager that cannot answer manages nothing
+    except Exception:
         return 0
 
 
 def _quietly(close: Callable[[], None], figures: Figures) -> None:
     try:
         close()
-    except Exception as error:  # noqa: BLE001 - a peer that does not end in order must not end the benchmark
+    except Exception as error:
         figures.missing["close"] = f"{type(error).__name__}: {error}"

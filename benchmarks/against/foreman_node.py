@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ import foreman
 from benchmarks.bench_kind import NATIVE_TOML, install
 from benchmarks.peer import Peer, Setup
 from foreman.core.errors import ForemanError
+from foreman.core.interface import ForemanInterface
 
 _Answer = TypeVar("_Answer")
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -29,7 +31,8 @@ class ForemanNode(Peer):
         self.data = setup.folder / "data"
         self.process: subprocess.Popen[bytes] | None = None
         self._loop = asyncio.Runner()
-        self._connection: Any = None
+        self._connection: AbstractAsyncContextManager[ForemanInterface] | None = None
+        self._client: ForemanInterface | None = None
         install(setup.folder / "site")
         configuration = NATIVE_TOML.format(program=setup.native) if setup.native else ""
         (setup.folder / "foreman.toml").write_text(configuration, encoding="utf-8")
@@ -41,8 +44,9 @@ class ForemanNode(Peer):
         return foreman.__version__
 
     @property
-    def client(self) -> Any:
-        return self._connection
+    def client(self) -> ForemanInterface:
+        assert self._client is not None
+        return self._client
 
     def wait_for(self, call: Coroutine[Any, Any, _Answer]) -> _Answer:
         return self._loop.run(call)
@@ -66,8 +70,8 @@ class ForemanNode(Peer):
         while True:
             connection = foreman.Foreman.connect(self.data)
             try:
-                await connection.__aenter__()
-                await connection.node()
+                self._client = await connection.__aenter__()
+                await self._client.node()
             except (ForemanError, OSError):
                 if time.monotonic() > deadline:
                     raise

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from foreman.core.interface import ForemanInterface
 from foreman.core.kinds import KindSpec
@@ -13,7 +13,7 @@ from foreman.core.kinds import KindSpec
 class Foreman:
     """``async with Foreman.open("data", cluster="demo") as foreman:`` or ``Foreman.connect("data")``."""
 
-    def __new__(cls) -> "Foreman":  # not NoReturn: mypy would then see no static methods
+    def __new__(cls) -> Self:  # not NoReturn: mypy would then see no static methods
         raise TypeError("use Foreman.open(data) to be a node, or Foreman.connect(address) to reach one")
 
     @staticmethod
