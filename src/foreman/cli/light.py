@@ -6,6 +6,8 @@ check. A parameter that is plain text, or a flag, gets this stand-in; every othe
 
 from typing import Any, Final
 
+import typer
+
 _SLOT: Final = "_runtime_param"
 
 
@@ -18,7 +20,7 @@ class _AsItIs:
 
 def lighten(command: Any) -> None:
     """Give every plain parameter of ``command``, and of the commands in it, the stand-in."""
-    for parameter in command.params:
+    for parameter in command.get_params(typer.Context(command, help_option_names=["-h", "--help"])):
         annotation = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
         if (annotation is str or (annotation is bool and getattr(parameter, "is_flag", False))) and _is_plain(parameter):
             setattr(parameter, _SLOT, _AsItIs())

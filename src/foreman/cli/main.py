@@ -42,6 +42,12 @@ def make_app() -> typer.Typer:
     return app
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 (Typer calls it with the flag)
+    if asked:
+        about.version()
+        raise typer.Exit
+
+
 def _options(
     *,
     data: target.Data = None,
@@ -50,11 +56,8 @@ def _options(
     ca: target.Authority = None,
     cert: target.Certificate = None,
     key: target.PrivateKey = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)] = False,  # noqa: ARG001 (its callback does it all)
 ) -> None:
-    if version:
-        about.version()
-        raise typer.Exit
     if data and address:
         raise typer.BadParameter("give --data or --address, not both")
     target.remember(target.Target(data, address, token_file, ca, cert, key))
@@ -85,7 +88,7 @@ def _run(arguments: list[str]) -> int:
         return 0  # whoever read our output has had enough of it
     except typer.Exit as ended:
         return ended.exit_code
-    except Exception as error:  # noqa: BLE001 (the edge of the process: no traceback reaches a user, whatever it is)
+    except Exception as error:  # the edge of the process: no traceback reaches a user, whatever it is
         if hasattr(error, "format_message"):  # Typer's own: wrong usage
             return _usage(error)
         return _told(f"internal error: {type(error).__name__}: {error}; please report it", 1)
