@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from foreman.directory.port import Directory
 from foreman.directory.opening import open_directory
+from foreman.directory.port import Directory
 from tests.directory.etcd_server import EtcdServer
 
 NO_ETCD: Final = "NOT TESTED: the etcd engine. No `etcd` on this machine; install Debian's etcd-server"

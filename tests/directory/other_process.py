@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import sys
-import time
 from pathlib import Path
 
 from foreman.directory.port import Put, Unchanged
@@ -52,7 +51,7 @@ async def stand_in_the_way(path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("UPDATE facts SET revision = revision + 1000")
     _say_ready()
-    time.sleep(600)
+    await asyncio.Event().wait()
 
 
 def _say_ready() -> None:

@@ -1,5 +1,6 @@
 """Records survive the way there and back, and bytes that are none are told, whatever they are."""
 
+import itertools
 import json
 from typing import Any
 
@@ -35,7 +36,7 @@ splits = st.sets(st.binary(min_size=1, max_size=12), max_size=4).map(lambda keys
 def layouts(draw: st.DrawFn) -> Layout:
     bounds = (b"", *draw(splits), None)
     members = st.lists(placements, min_size=1, max_size=3).map(tuple)
-    teams = tuple(StorageTeam(begin, end, draw(members)) for begin, end in zip(bounds, bounds[1:], strict=False) if begin is not None)
+    teams = tuple(StorageTeam(begin, end, draw(members)) for begin, end in itertools.pairwise(bounds) if begin is not None)
     return Layout(draw(st.integers(0, 2**63 - 1)), draw(texts), draw(st.integers(0, 2**64 - 1)), draw(members), teams)
 
 

@@ -37,7 +37,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.now, self.boot = 1000.0, 0
         self.store = self.open()
         self.states: list[State] = [{}, {}]  # by revision; the first is 1
-        self.compacted = 1
+        self.compacted = 0
         self.leases: dict[LeaseId, tuple[float, float]] = {}  # time to live, end
 
     def open(self) -> Store:
@@ -160,7 +160,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.now += passed_s
 
     @rule(reboots=st.booleans())
-    def opened_again(self, reboots: bool) -> None:
+    def opened_again(self, *, reboots: bool) -> None:
         self.store.close()
         if reboots:
             self.boot += 1

@@ -232,7 +232,7 @@ def a_layout(epoch: int) -> Layout:
 async def test_the_latest_layout_is_at_hand(directory: FaultyDirectory, watching: Directory) -> None:
     gateway = gateway_on(directory)
     await gateway.start([])
-    assert gateway.layout is None
+    await wait_until_async(lambda: gateway.layout is None)
 
     async def publish(value: bytes) -> None:
         assert (await watching.transact([], [Put(KEYS.layout, value)])).succeeded

@@ -72,18 +72,17 @@ async def _play(path: Path, story: list[tuple[str, str]], chance: random.Random)
 
 
 async def _step(directory: FaultyDirectory, watching: Directory, what: str, which: str, chance: random.Random) -> None:
-    match what:
-        case "faults":
-            weights = {"none": [1, 0, 0, 0], "late": [1, 0, 0, 1], "some": [4, 1, 1, 1], "all": [0, 1, 1, 1]}[which]
-            directory.next_fault = lambda: chance.choices(list(Fault), weights)[0]
-        case "late":
-            await directory.deliver_late_calls()
-        case "lease":
-            entry = await watching.get(KEYS.node("n1"))
-            if entry is not None and entry.lease is not None:
-                await watching.revoke_lease(entry.lease)
-        case "pause":
-            await asyncio.sleep(0.004)
+    if what == "faults":
+        weights = {"none": [1, 0, 0, 0], "late": [1, 0, 0, 1], "some": [4, 1, 1, 1], "all": [0, 1, 1, 1]}[which]
+        directory.next_fault = lambda: chance.choices(list(Fault), weights)[0]
+    elif what == "late":
+        await directory.deliver_late_calls()
+    elif what == "lease":
+        entry = await watching.get(KEYS.node("n1"))
+        if entry is not None and entry.lease is not None:
+            await watching.revoke_lease(entry.lease)
+    elif what == "pause":
+        await asyncio.sleep(0.004)
 
 
 async def _all_changes(directory: Directory, after: int, until: int) -> list[Changes]:

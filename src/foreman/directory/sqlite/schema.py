@@ -81,7 +81,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
             for statement in _TABLES.split(";\n"):
                 connection.execute(statement)
-            connection.execute("INSERT INTO facts VALUES (1, ?, 1, 1)", (secrets.token_hex(16),))
+            connection.execute("INSERT INTO facts VALUES (1, ?, 1, 0)", (secrets.token_hex(16),))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute("COMMIT")
