@@ -173,3 +173,5 @@ async def test_a_hundred_at_once_are_a_hundred(bench: Bench) -> None:
     assert len({one.pid for one in started}) == 100
     for request in requests:
         await bench.ready(request.id)
+        first, *_ = (news for news in bench.heard if news.id == request.id)
+        assert isinstance(first, Started), "that it runs is told before what it says"
