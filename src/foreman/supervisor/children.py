@@ -7,6 +7,7 @@ Every descendant has a root among our children, so when none of those is the wor
 """
 
 import os
+import select
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,8 +52,8 @@ class ChildTable:
         while near is None and (stat := stat_of(pid)) is not None and stat.parent not in {0, 1, own}:
             pid = stat.parent
             near = self._by_pid.get(pid)
-        if near is not None and near.report_open:
-            self._hear_report(near)  # what can speak runs, and that is told before what it says
+        if near is not None and near.report_open and _is_readable(near.process.report):
+            self._hear_report(near)  # that it runs is told before what it says
         return near
 
     # --- start ---
@@ -203,3 +204,9 @@ def _kill_with_group(stray: int, leaders: dict[int, Worker]) -> None:
         if group not in leaders and group != os.getpgrp():
             os.killpg(group, signal.SIGKILL)
         os.kill(stray, signal.SIGKILL)
+
+
+def _is_readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -89,9 +89,11 @@ class Loop:
     def run(self) -> None:
         self._running = True
         while self._running:
-            for fd, events in self._epoll.poll(self._timeout()):
-                callback = self._callbacks.get(fd)
-                if callback is not None:
+            # Whom each event is for is settled before any is handled: a descriptor that is closed meanwhile may be opened anew at once,
+            # and its old event is not the new owner's.
+            happened = [(fd, self._callbacks.get(fd), events) for fd, events in self._epoll.poll(self._timeout())]
+            for fd, callback, events in happened:
+                if callback is not None and self._callbacks.get(fd) is callback:
                     callback(events)
             self._fire()
 
