@@ -28,6 +28,8 @@ class FaultyDirectory(Directory):
         self._inner, self.next_fault = inner, next_fault
         self.calls: dict[str, int] = {}
         self._late: list[Awaitable[object]] = []
+        self.gate = asyncio.Event()  # closed (cleared), every call hangs
+        self.gate.set()
         self._broken = asyncio.Event()
 
     @property
@@ -87,6 +89,11 @@ class FaultyDirectory(Directory):
     async def _through(self, name: str, call: Awaitable[_Answer]) -> _Answer:
         self.calls[name] = self.calls.get(name, 0) + 1
         fault = self.next_fault()
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            call.close()  # type: ignore[attr-defined] # it is a coroutine
+            raise
         match fault:
             case Fault.NONE:
                 return await call

@@ -5,8 +5,11 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from foreman.core.views import ServiceInfo
 from foreman.directory.port import Put, Unchanged
+from foreman.directory.records import NodeRecord
 from foreman.directory.sqlite.engine import SqliteDirectory
+from foreman.node.gateway import Gateway
 
 
 async def hold_a_lease(path: Path) -> None:
@@ -45,6 +48,16 @@ async def count(path: Path) -> None:
                     break
 
 
+async def be_a_node(path: Path) -> None:
+    """Two services on a node whose lease lasts a second."""
+    async with SqliteDirectory(path) as directory:
+        gateway = Gateway(directory, "demo", NodeRecord("n1", "unix:/x"), lease_s=1.0)
+        await gateway.start([ServiceInfo("log_1", "log", "demo_log_1"), ServiceInfo("log_2", "log", "demo_log_2")])
+        assert await gateway.settled(10.0)
+        _say_ready()
+        await asyncio.Event().wait()
+
+
 async def stand_in_the_way(path: Path) -> None:
     """Hold the write lock of the file, half-way through a transaction."""
     connection = sqlite3.connect(path, isolation_level=None)
@@ -58,7 +71,7 @@ def _say_ready() -> None:
     print("ready", flush=True)
 
 
-STORIES = {story.__name__: story for story in (hold_a_lease, write_pairs, count, stand_in_the_way)}
+STORIES = {story.__name__: story for story in (hold_a_lease, write_pairs, count, be_a_node, stand_in_the_way)}
 
 if __name__ == "__main__":
     asyncio.run(STORIES[sys.argv[1]](Path(sys.argv[2])))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from foreman.directory.errors import DirectoryUnavailable
+from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Changes, Deleted, KeyRange, KeyValue, Put
 from foreman.directory.sqlite.engine import SqliteDirectory
 from tests.deadline import wait_until_async
@@ -40,7 +42,8 @@ async def other_process(story: str, path: Path) -> AsyncIterator[asyncio.subproc
 
 async def ready(process: asyncio.subprocess.Process) -> None:
     assert process.stdout is not None
-    assert await asyncio.wait_for(process.stdout.readline(), DEADLINE_S) == b"ready\n"
+    async with asyncio.timeout(DEADLINE_S):
+        await process.stdout.readuntil(b"ready\n")
 
 
 async def test_a_killed_process_loses_its_lease_and_others_bring_that_about(path: Path) -> None:
@@ -112,3 +115,21 @@ async def test_one_that_stands_in_the_way_is_waited_for_in_bounded_time(path: Pa
             other.kill()
             await other.wait()
         assert (await directory.transact([], [Put(b"/a", b"3")])).revision == revision + 1
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_silent_node_goes_whole_and_one_that_wakes_comes_back_whole(path: Path, end: signal.Signals) -> None:
+    keys = ClusterKeys("demo")
+    node = {keys.node("n1"), keys.service("n1", "demo_log_1"), keys.service("n1", "demo_log_2")}
+    async with SqliteDirectory(path) as directory, asyncio.timeout(2 * DEADLINE_S):
+        start = (await directory.read(ROOT)).revision
+        async with aclosing(directory.watch(ROOT, after=start)) as watch, other_process("be_a_node", path) as other:
+            assert {event.key for event in (await anext(watch)).events} == node
+            await ready(other)
+            other.send_signal(end)
+            gone = await anext(watch)
+            assert {event.key for event in gone.events if isinstance(event, Deleted)} == node
+            if end is signal.SIGSTOP:
+                other.send_signal(signal.SIGCONT)
+                back = await anext(watch)
+                assert {event.key for event in back.events if isinstance(event, KeyValue)} == node

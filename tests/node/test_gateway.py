@@ -155,6 +155,21 @@ async def test_an_outage_later_takes_nothing_away_and_the_truth_comes_back(direc
     await gateway.stop()
 
 
+async def test_a_directory_that_hangs_holds_nobody_up(directory: FaultyDirectory, watching: Directory) -> None:
+    gateway = gateway_on(directory)
+    await gateway.start(services(3))
+    assert await gateway.settled(SETTLED_S)
+    directory.gate.clear()
+    gateway.advertise([service("w3")])
+    async with asyncio.timeout(SETTLED_S):
+        assert not await gateway.withdraw(["w0"], timeout=0.05)
+    assert await shown(watching) == set(services(3))
+    directory.gate.set()
+    assert await gateway.settled(SETTLED_S)
+    assert await shown(watching) == {service("w1"), service("w2"), service("w3")}
+    await gateway.stop()
+
+
 async def test_a_lost_lease_brings_the_whole_truth_back(directory: FaultyDirectory, watching: Directory) -> None:
     gateway = gateway_on(directory, lease_s=0.3)
     await gateway.start(services(3))

@@ -92,9 +92,13 @@ class Gateway:
         if self._reachable and self._applied == self._sequence:
             return True
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting = [(needed, other) for needed, other in self._waiting if not other.done()]
         self._waiting.append((self._sequence, waiter))
-        done, _ = await asyncio.wait({waiter}, timeout=timeout)
-        return bool(done)
+        try:
+            await asyncio.wait_for(waiter, timeout)
+        except TimeoutError:
+            return False
+        return True
 
     async def stop(self, *, leave: bool = True) -> None:
         """End. ``leave``: revoke the lease, so that node and services go at once; else they stay until it runs out.
@@ -124,7 +128,6 @@ class Gateway:
         for needed, waiter in self._waiting:
             if needed <= sequence and not waiter.done():
                 waiter.set_result(None)
-        self._waiting = [(needed, waiter) for needed, waiter in self._waiting if needed > sequence and not waiter.cancelled()]
 
     async def _stay_registered(self) -> None:
         while True:
