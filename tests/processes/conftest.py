@@ -73,7 +73,7 @@ class NodeProcess:
                         self.boundaries.append(name)
                     case ["keep", pid]:
                         self.keep = pid
-                    case ["done"]:
+                    case _:
                         self.done = True
                         return
             assert await self._process.wait() == -signal.SIGKILL, "the node ended by itself"

@@ -27,7 +27,14 @@ def counts(data: Path) -> Counter[str]:
 
 def held_locks(data: Path) -> set[str]:
     """The workers whose lock somebody holds."""
-    return {path.parent.name for path in (data / "workers").glob("*/lock") if (taken := try_lock(str(path))) is None or taken.release()}
+    held = set()
+    for path in (data / "workers").glob("*/lock"):
+        taken = try_lock(str(path))
+        if taken is None:
+            held.add(path.parent.name)
+        else:
+            taken.release()
+    return held
 
 
 def leftovers(data: Path) -> list[str]:

@@ -63,11 +63,11 @@ async def test_a_killed_server_leaves_nothing_half_done(
         case "batch_create":
             assert asked in (set(), set(BATCH))
         case "remove":
-            assert asked == ({"one"} if not accepted(boundary) else asked & {"one"})
-        case "batch_remove":
+            assert asked <= {"one"}
+        case _:
             assert asked in (set(), set(BATCH))
-    if scenario in {"remove", "batch_remove"} and accepted(boundary):
-        assert not asked, "an accepted removal was forgotten"
+    if scenario in {"remove", "batch_remove"}:
+        assert bool(asked) != accepted(boundary), "a removal is forgotten, or done that was not accepted"
     assert {path.name for path in (data / "workers").iterdir()} == there
     assert counts(data) == dict.fromkeys(there, 1), "something runs twice, or not at all"
     assert held_locks(data) == there

@@ -15,6 +15,7 @@ def monotonic_s() -> float:
 
 
 def now() -> Moment:
+    """This moment, never the same twice."""
     return Moment(time.monotonic(), time.time(), int.from_bytes(os.urandom(8), "big"))
 
 

@@ -177,7 +177,7 @@ class LocalForeman(ForemanInterface):
         self._server.machine.info(worker)
         return worker
 
-    def _item(self, id: object, kind: object, params: Mapping[str, Any] | None) -> Item:
+    def _item(self, id: object, kind: object, params: Mapping[str, Any] | None = None) -> Item:
         worker = parse_worker_id(id)
         wanted = {} if params is None else params
         spec = self._kinds().check(kind, wanted)
@@ -189,9 +189,10 @@ class LocalForeman(ForemanInterface):
     def _items(self, items: Iterable[NewWorkerItem]) -> tuple[Item, ...]:
         checked: dict[WorkerId, Item] = {}
         for item in items:
-            if not isinstance(item, tuple | list) or len(item) not in {2, 3}:
+            parts: Any = item  # whoever calls may not heed the types
+            if not isinstance(parts, tuple | list) or len(parts) not in {2, 3}:
                 raise InvalidRequest([f"each item must be (id, kind) or (id, kind, params), not {repr(item)[:80]}"])
-            one = self._item(item[0], item[1], item[2] if len(item) == 3 else None)
+            one = self._item(*parts)
             if one[0] in checked:
                 raise InvalidRequest([f"{one[0]} is named twice"])
             checked[one[0]] = one

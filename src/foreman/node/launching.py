@@ -34,7 +34,7 @@ class Launching:
         self._workers = str(data.layout.workers)
         self._kinds = kinds
         self._settings = settings
-        self._inherited = {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.path.expanduser("~")}
+        self._inherited = {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/")}
 
     def request(self, effect: StartWorker) -> StartRequest:
         spec, settings, id = self._kinds()[effect.kind], self._settings(), effect.id
@@ -98,12 +98,12 @@ class Launching:
 
 
 def signal_number(name: str) -> int:
-    """ "TERM" or "SIGTERM" → 15. Raises KeyError for what is no signal; configuration and machine name only signals."""
+    """From "TERM" or "SIGTERM" to 15. Raises KeyError for what is no signal; configuration and machine name only signals."""
     return signal.Signals["SIG" + name.removeprefix("SIG")].value
 
 
 def signal_name(number: int) -> str:
-    """15 → "SIGTERM"; a real-time signal has only its number."""
+    """From 15 to "SIGTERM"; a real-time signal has only its number."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -75,7 +75,7 @@ class _Place:
 
     def _names(self) -> list[str]:
         try:
-            numbered = [name for name in os.listdir(self._directory) if name.isascii() and name.isdigit()]
+            numbered = [each.name for each in self._directory.iterdir() if each.name.isascii() and each.name.isdigit()]
         except OSError:
             return []
         return ["current", *sorted(numbered, key=int)]
@@ -121,7 +121,7 @@ class _Bell:
 
     def _what_is_there(self) -> tuple[int, int] | None:
         try:
-            facts = os.stat(self._directory)
+            facts = self._directory.stat()
         except OSError:
             return None
         return facts.st_dev, facts.st_ino

@@ -15,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from foreman.core.kinds import Kinds, KindSpec, PythonProgram, RestartType, StopSpec
+from foreman.workers.log.params import check_params as check_log_params
 from foreman.workers.storage.params import check_params as check_storage_params
 
 GROUP: Final = "foreman.kinds"
@@ -25,6 +26,7 @@ LOG: Final = KindSpec(
     program=PythonProgram("foreman.workers.log.main:main"),
     restart=RestartType.PERMANENT,  # nothing but a request to the Foreman may take a log away, not even a stray TERM
     preload=("foreman.workers.log.main",),
+    check_params=check_log_params,
 )
 STORAGE: Final = KindSpec(
     name="storage",

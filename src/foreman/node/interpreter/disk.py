@@ -31,8 +31,8 @@ from foreman.core.events import (
     DirectoryPrepared,
     JournalCleared,
     JournalWritten,
-    Trashed,
     TrashDeleted,
+    Trashed,
     TrashFailed,
 )
 from foreman.core.ids import WorkerId

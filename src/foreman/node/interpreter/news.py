@@ -73,6 +73,7 @@ def health_of(word: str | None) -> Health | None:
 
 
 def running_of(found: RunningWorker) -> on.RunningWorker:
+    """A worker that the supervisor has, as the machine adopts it."""
     return on.RunningWorker(
         id=WorkerId(found.id),
         incarnation=Incarnation(found.incarnation),
@@ -97,4 +98,5 @@ def refusal_of(refusal: Refusal, id: WorkerId, incarnation: Incarnation) -> Fact
 
 
 def failure(news: StartFailed) -> str:
+    """Why its program could not be run, in a sentence."""
     return f"{news.reason}: {news.path}" if news.path else news.reason

@@ -115,9 +115,11 @@ class Processes:
                 log.warning("supervisor lost", reason=lost.reason, exited=lost.exited)
             if lost.exited:
                 self._probes.close()
-                reason = f"the worker supervisor died ({lost.reason})"
-                self._inbox.put(lambda at: SupervisorLost(at, reason))
+                self._tell_lost(f"the worker supervisor died ({lost.reason})")
                 return
+
+    def _tell_lost(self, reason: str) -> None:
+        self._inbox.put(lambda at: SupervisorLost(at, reason))
 
     def _attached(self, client: SupervisorClient, running: list[RunningWorker]) -> Fact:
         """Starts go to this supervisor only once the machine has heard what it runs: nothing asked for before is in ``running``."""
