@@ -1,0 +1,47 @@
+"""Which kinds a node knows: the built-in ones, installed ones, configured ones; a broken distribution costs only its own."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from foreman.core.errors import InvalidConfiguration, InvalidParams
+from foreman.core.kinds import CommandProgram, KindSpec
+from foreman.workers.kind import GROUP, LOG, installed_kinds, known_kinds
+
+
+
+def point(name: str, value: str) -> EntryPoint:
+    return EntryPoint(name, value, GROUP)
+
+
+def test_storage_starts_after_log() -> None:
+    kinds, problems = known_kinds()
+    assert problems == []
+    assert kinds.names() == ("log", "storage")
+    assert kinds.before("storage") == {"log"}
+
+
+def test_grace_and_watchdog_of_the_built_in_kinds_are_the_nodes() -> None:
+    kinds, _ = known_kinds(stop_grace_s=3.0, watchdog_s=4.0)
+    assert {(spec.stop.grace_s, spec.watchdog_s) for spec in kinds.specs()} == {(3.0, 4.0)}
+
+
+
+@pytest.mark.parametrize("value", ["no.such.module:KIND", "foreman.workers.kind:NO_SUCH", "foreman.workers.kind:GROUP", "not a value"])
+def test_a_distribution_that_does_not_load_costs_only_its_own_kind(value: str) -> None:
+    specs, problems = installed_kinds([point("broken", value), point("log2", "foreman.workers.kind:LOG")])
+    assert specs == [LOG]
+    assert len(problems) == 1
+    assert "broken" in problems[0]
+
+
+def test_no_kind_is_defined_twice() -> None:
+    with pytest.raises(InvalidConfiguration):
+        known_kinds([KindSpec("log", CommandProgram(("true",)))])
+
+
+def test_params_are_checked_by_the_kind() -> None:
+    kinds, _ = known_kinds()
+    kinds.check("storage", {"logs": ["log_1"]})
+    with pytest.raises(InvalidParams):
+        kinds.check("storage", {"logs": ["../evil"]})
