@@ -8,7 +8,7 @@ from pathlib import Path
 import redis.asyncio as redis
 
 from foreman.core.mutations import Set
-from tests.workers.storage.asking import ask, error_of, until, wait_for
+from tests.workers.storage.asking import ask, error_of, until, until_durable, wait_for
 from tests.workers.storage.fake_log import FakeLog
 from tests.workers.storage.worker_process import WorkerProcess
 
@@ -68,6 +68,20 @@ async def test_logs_that_have_forgotten_what_we_need_are_an_error_of_ours(home: 
         client = connect(worker)
         await until(client, "health", lambda health: "VERSIONTOOOLD" in str(health))
         assert await client.get("a") is None
+
+
+async def test_logs_that_end_before_what_is_durable_here_are_an_error_of_ours(home: Path, start_worker: Start, connect: Connect) -> None:
+    worker = start_worker({"logs": ["log_1"], "window_s": 0})
+    async with FakeLog(home, "log_1") as log:
+        log.push(7, [Set(b"a", b"1")])
+        await until_durable(connect(worker), 7)
+    async with FakeLog(home, "log_1") as log:
+        log.refuse_ahead = True
+        log.push(5, [Set(b"a", b"0")])
+        await until(connect(worker), "health", lambda health: "VERSIONTOONEW" in str(health))
+        log.push(9, [Set(b"a", b"2")])
+        await wait_for(connect(worker), 9)
+        await until(connect(worker), "health", lambda health: health == "ok")
 
 
 async def test_logs_may_come_later_than_the_worker(home: Path, start_worker: Start, connect: Connect) -> None:

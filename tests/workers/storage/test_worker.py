@@ -78,3 +78,12 @@ async def test_a_graceful_stop_flushes_everything(log: FakeLog, start_worker: St
     await log.close()
     client = connect(worker.start())
     assert await ask(client, "RANGE", "", "z") == [[b"", b"empty", b"a" * 10_000, b"long"], 0]
+
+
+async def test_an_answer_too_large_to_hold_is_refused(log: FakeLog, start_worker: Start, connect: Connect) -> None:
+    client = connect(start_worker({"logs": ["log_1"]}))
+    log.push(1, [Set(b"a", b"v" * 100_000)])
+    assert len(await ask(client, "GET", "a", "AT", 1, "WAIT", 5000)) == 100_000
+    with pytest.raises(ResponseError, match=r"^TOOLARGE answer "):
+        await client.mget(["a"] * 1000)
+    assert await client.get("a") is not None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from random import uniform
 from typing import Any, Final
 
-from foreman.core.data_errors import DataPlaneError, InvalidCommand, VersionTooOld
+from foreman.core.data_errors import DataPlaneError, InvalidCommand, VersionTooNew, VersionTooOld
 from foreman.core.mutations import Version
 from foreman.workers.storage.finding import Finder
 from foreman.workers.storage.link import Link
@@ -41,7 +41,9 @@ class Puller:
         self._me, self._store, self._finder, self._on_change = me.encode(), store, finder, on_change
         self.sources = Sources(())
         self.lost_to_us: set[str] = set()
-        """Logs that no longer have what we need."""
+        """Logs that no longer have what we need (VERSIONTOOOLD)."""
+        self.behind_us: set[str] = set()
+        """Logs that end before what we have (VERSIONTOONEW)."""
         self._tasks: list[asyncio.Task[None]] = []
         self._tries: dict[str, int] = {}
         self._switched = asyncio.Event()
@@ -57,7 +59,7 @@ class Puller:
     def follow(self, logs: Sequence[str]) -> None:
         """Begin to follow these, and only these."""
         self.leave()
-        self.sources, self.lost_to_us, self._tries = Sources(logs), set(), {}
+        self.sources, self.lost_to_us, self.behind_us, self._tries = Sources(logs), set(), set(), {}
         self._tasks = [asyncio.create_task(self._follow(log), name=f"follow {log}") for log in logs]
 
     def leave(self) -> None:
@@ -121,6 +123,7 @@ class Puller:
         self._tries[log] = 0
         if log in self.sources.failures:
             self.lost_to_us.discard(log)
+            self.behind_us.discard(log)
             self._change(lambda: self.sources.works(log))
         return transactions
 
@@ -154,6 +157,8 @@ class Puller:
         self._tries[log] = self._tries.get(log, 0) + 1
         if isinstance(error, VersionTooOld):
             self.lost_to_us.add(log)
+        if isinstance(error, VersionTooNew) and error.newest < self._store.durable:
+            self.behind_us.add(log)
         if log == self.sources.current:
             self._level(is_level=False)
         self._change(lambda: self.sources.fails(log, f"{type(error).__name__}: {error}"))

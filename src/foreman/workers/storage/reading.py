@@ -3,10 +3,10 @@
 Owns the shape of these answers and how long a version that is too new is waited for. Runs on the loop; a page bounds each answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from foreman.core.data_errors import DataPlaneError, VersionTooNew
-from foreman.workers.storage.commands import Get, GetKey, GetMany, GetRange, Read
+from foreman.core.data_errors import DataPlaneError, TooLarge, VersionTooNew
+from foreman.workers.storage.commands import MAX_BYTES, Get, GetKey, GetMany, GetRange, Read
 from foreman.workers.storage.selectors import Edge, Page, bounds, read_page, resolve
 from foreman.workers.storage.snapshot import Snapshot
 from foreman.workers.storage.store import Store
@@ -19,7 +19,7 @@ class Reader:
         self._store, self._waiting, self._version_wait_s = store, waiting, version_wait_s
 
     def answer(self, connection: RespConnection, command: Read) -> bytes | Pending:
-        """The reply, or its place when the version is yet to come. Raises VersionTooOld, VersionTooNew, TooManyParked."""
+        """The reply, or its place when the version is yet to come. Raises VersionTooOld, VersionTooNew, TooManyParked, TooLarge."""
         try:
             snapshot = self._store.snapshot(command.at.version)
         except VersionTooNew:
@@ -51,7 +51,7 @@ def read(snapshot: Snapshot, command: Read) -> bytes:
         case Get(key):
             return _value(snapshot.get(key))
         case GetMany(keys):
-            return replies.array([_value(snapshot.get(key)) for key in keys])
+            return _values(snapshot, keys)
         case GetKey(selector):
             key_or_edge = resolve(selector, snapshot)
             return replies.NULL if isinstance(key_or_edge, Edge) else replies.bulk(key_or_edge)
@@ -66,6 +66,17 @@ def _page(snapshot: Snapshot, command: GetRange) -> bytes:
         page = read_page(snapshot, *plain, limit=command.limit, max_bytes=command.max_bytes, reverse=command.reverse)
     flat = replies.array([replies.bulk(data) for pair in page.pairs for data in pair])
     return replies.array([flat, replies.integer(page.more)])
+
+
+def _values(snapshot: Snapshot, keys: Sequence[bytes]) -> bytes:
+    """Raises TooLarge: unlike a range, these cannot be answered in part."""
+    values, size = [], 0
+    for key in keys:
+        values.append(_value(snapshot.get(key)))
+        size += len(values[-1])
+        if size > MAX_BYTES:
+            raise TooLarge("answer", size, MAX_BYTES)
+    return replies.array(values)
 
 
 def _value(value: bytes | None) -> bytes:

@@ -38,6 +38,8 @@ class StorageService:
         self.store.on_applied = self._applied
         self._fault: StorageFault | None = None
         self._broken = asyncio.Event()
+        self._finished = False
+        self._flushing: asyncio.Task[None]
         self._said: tuple[Health, str] | None = None
         self._changing: set[asyncio.Task[None]] = set()
         self._one_change = asyncio.Lock()
@@ -46,28 +48,29 @@ class StorageService:
 
     def follow(self) -> None:
         """Pull from the logs of the layout, or of the params before there is one; not while locked."""
-        if not self._engine.stored.locked:
+        if not self._engine.stored.locked and not self._finished:
             self.puller.follow(self._logs())
         self._show()
 
     async def run_until(self, stopping: asyncio.Event) -> None:
-        """Serve; then take no more in, and flush. Health and status are said whenever they change."""
-        flushing = asyncio.create_task(self.flusher.run(), name="flush")
+        """Follow the logs and flush. Raises WorkerFailed when LMDB refuses all further work: a new start opens it anew."""
+        self._flushing = asyncio.create_task(self.flusher.run(), name="flush")
         self.follow()
-        await self._until_broken_or(stopping)
-        self.puller.leave()
-        await self.flusher.stop(flushing)
-        if self._changing:
-            await asyncio.wait(self._changing)
-
-    async def _until_broken_or(self, stopping: asyncio.Event) -> None:
-        """Raises WorkerFailed when LMDB refuses all further work: only opening it anew can help, and a new start does."""
-        waits = [asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(self._broken.wait())]
+        waits = [asyncio.create_task(event.wait()) for event in (stopping, self._broken)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
+        self.puller.leave()
         if self._broken.is_set():
             raise WorkerFailed(f"the store cannot be used any more: {self._fault}")
+
+    async def finish(self) -> None:
+        """Flush everything; once no client can ask for anything any more."""
+        self._finished = True
+        if self._changing:
+            await asyncio.wait(self._changing)
+        self.puller.leave()
+        await self.flusher.stop(self._flushing)
 
     def _logs(self) -> tuple[str, ...]:
         layout = self._engine.stored.layout
@@ -91,9 +94,11 @@ class StorageService:
         if self._fault is not None:
             fault = f"{self._fault.errno_name} {self._fault.path}"
             return Health.error(f"{fault}: nothing is written; what follows version {self.store.durable} stays in memory")
-        sources = self.puller.sources
-        if sources.all_failed and self.puller.lost_to_us == set(sources.failures):
-            return Health.error(f"VERSIONTOOOLD no log has what follows version {self.store.durable} any more; rebuild this worker")
+        failures, durable = set(self.puller.sources.failures), self.store.durable
+        if self.puller.sources.all_failed and self.puller.lost_to_us == failures:
+            return Health.error(f"VERSIONTOOOLD no log has what follows version {durable} any more; rebuild this worker")
+        if self.puller.sources.all_failed and self.puller.behind_us == failures:
+            return Health.error(f"VERSIONTOONEW every log ends before version {durable}, which is durable here; rebuild this worker")
         return Health.ok()
 
     def _show(self) -> None:
