@@ -11,6 +11,7 @@ from benchmarks.table import ROWS, WORDS, Row, reached, shown
 FOREMAN_COLOUR: Final = "#0b6e4f"
 BASELINE_COLOUR: Final = "#b8b8b8"
 PEER_COLOUR: Final = "#5b7db1"
+BASELINES: Final = frozenset({"exec", "fork"})
 
 
 def summarise(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -46,7 +47,11 @@ def markdown(run: Mapping[str, Any]) -> str:
         "",
         "Foreman's figures include what the peers do not do: a directory and a manifest made durable with fsync, verified health,",
     ]
-    lines += ["and registration. Versions: " + ", ".join(f"{titles[peer]} {version}" for peer, version in run["versions"].items()) + "."]
+    lines += [
+        "and registration. circus lists its watchers; it tells only by `stats`, slowly, whether their processes live. Versions: "
+        + ", ".join(f"{titles[peer]} {version}" for peer, version in run["versions"].items() if peer not in BASELINES)
+        + "."
+    ]
     if run["missing"]:
         lines += ["", "What could not be measured:", "", *[f"- {text}" for text in run["missing"]]]
     return "\n".join(lines) + "\n"
@@ -64,6 +69,7 @@ def chart(run: Mapping[str, Any], path: Path) -> None:
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "foreman"
+    mpl.rcParams["svg.fonttype"] = "none"  # text stays text: small, and found by a search
     from matplotlib import pyplot as plt
 
     columns = 2
@@ -79,7 +85,7 @@ def _draw(axis: Any, row: Row, run: Mapping[str, Any]) -> None:
     values = run["summary"]
     peers = [peer for peer in reversed(list(run["titles"])) if values.get(peer, {}).get(row.key) is not None]
     lengths = [max(values[peer][row.key] * row.scale, 1e-3) for peer in peers]
-    colours = [FOREMAN_COLOUR if peer == "foreman" else BASELINE_COLOUR if peer in {"exec", "fork"} else PEER_COLOUR for peer in peers]
+    colours = [FOREMAN_COLOUR if peer == "foreman" else BASELINE_COLOUR if peer in BASELINES else PEER_COLOUR for peer in peers]
     bars = axis.barh([run["titles"][peer] for peer in peers], lengths, color=colours)
     axis.bar_label(bars, [shown(row, values[peer][row.key]) for peer in peers], padding=3, fontsize=8)
     axis.set_title(row.title, fontsize=10, loc="left")
