@@ -1,10 +1,13 @@
 """The remote Foreman means the same as the one it talks to: same answers, same types, same errors."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from foreman import Health
 from foreman.api import watching
 from foreman.api.app import create_app
 from foreman.api.client import RemoteForeman
@@ -26,13 +29,12 @@ from foreman.errors import (
     WorkersUnhealthy,
 )
 from foreman.testing.fake_foreman import FakeForeman
-from foreman import Health
 
 
 async def test_every_question_has_the_same_answer_here_and_there(fake: FakeForeman, remote: RemoteForeman) -> None:
     await remote.new_workers([("log_1", "log"), ("log_2", "log", {"a": [1, None, "ü"]}), ("storage_1", "storage")])
     both: list[ForemanInterface] = [fake, remote]
-    for question in (
+    questions: tuple[Callable[[ForemanInterface], Awaitable[Any]], ...] = (
         lambda foreman: foreman.all(),
         lambda foreman: foreman.log_workers(),
         lambda foreman: foreman.storage_workers(),
@@ -44,7 +46,8 @@ async def test_every_question_has_the_same_answer_here_and_there(fake: FakeForem
         lambda foreman: foreman.get_all_running_services(),
         lambda foreman: foreman.why("log_1"),
         lambda foreman: foreman.node(),
-    ):
+    )
+    for question in questions:
         here, there = [await question(foreman) for foreman in both]
         assert here == there
         assert type(here) is type(there)

@@ -21,11 +21,31 @@ def add_to(app: typer.Typer) -> None:
         app.command(command.__name__, rich_help_panel="Workers")(client(command))
 
 
+def _checked(texts: list[str] | None) -> list[str]:
+    """As usage, before anything is connected to."""
+    for text in texts or ():
+        if not text.partition("=")[0] or "=" not in text:
+            raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
+    return list(texts or ())
+
+
+def _params(texts: list[str]) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for name, _, value in (text.partition("=") for text in texts):
+        try:
+            params[name] = json.loads(value)
+        except ValueError:
+            params[name] = value
+    return params
+
+
 async def new(
     foreman: Foreman,
     id: Id,
     kind: Annotated[str, typer.Option("--kind", "-k", help="log, storage, or a kind from foreman.toml.", show_default=False)],
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=_checked)
+    ] = None,
     timeout: Within = 30.0,
     json: AsJson = False,  # noqa: FBT002 (an option on the command line)
 ) -> None:
@@ -42,19 +62,6 @@ async def new(
         print_json(ref)
     else:
         print(f"{ref.id} is healthy, as {ref.name}")
-
-
-def _params(texts: list[str]) -> dict[str, Any]:
-    params: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--param")
-        try:
-            params[name] = json.loads(value)
-        except ValueError:
-            params[name] = value
-    return params
 
 
 async def ls(
