@@ -66,8 +66,10 @@ class Door:
         """In a thread: importing and building the application must not hold up the loop."""
         from foreman.api.app import create_app
         from foreman.api.serving import serving
+        from foreman.web.page import add_page
 
         app = create_app(self._foreman, metrics=self._metrics)
+        add_page(app)
 
         async def enter(stack: AsyncExitStack) -> None:
             await stack.enter_async_context(serving(app, self._listeners))
