@@ -154,6 +154,8 @@ class RespConnection(asyncio.Protocol):
             reply = dispatch(self, frame)
             if not isinstance(reply, bytes):
                 slots.append(reply)
+                if reply.reply is not None:  # answered before it had its place
+                    self._server.schedule(self)
             elif slots:
                 slots.append(Pending(self, reply))
                 self._held_bytes += len(reply)

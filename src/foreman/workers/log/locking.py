@@ -1,0 +1,27 @@
+"""LOCK: what a director does first, so that no deposed one writes on. Pure: the standing before, the standing after.
+
+A newer generation always gets the lock, also from one that holds it. Of two recoveries in one generation the first to come holds: ids
+have no order. The same lock again is a retry and holds; it locks again a log that its recovery had unlocked.
+"""
+
+from dataclasses import replace
+
+from foreman.core.data_errors import NewerLockExists
+from foreman.workers.log.standing import Lock, Standing
+
+
+def locked_by(standing: Standing, generation: int, recovery_id: str) -> Standing:
+    """Raises NewerLockExists."""
+    held = standing.lock
+    if held is not None and (generation < held.generation or (generation == held.generation and recovery_id != held.recovery_id)):
+        raise NewerLockExists(held.generation, held.recovery_id)
+    if generation < standing.epoch:
+        raise NewerLockExists(standing.epoch, held.recovery_id if held is not None else "-")
+    return replace(standing, epoch=generation, lock=Lock(generation, recovery_id, held=True))
+
+
+def unlocked(standing: Standing) -> Standing:
+    """After a recovery has filled the log."""
+    if standing.lock is None:
+        return standing
+    return replace(standing, lock=replace(standing.lock, held=False))
