@@ -12,6 +12,7 @@ import pytest
 
 from foreman import Foreman
 from foreman.core.errors import DataDirectoryInUse, ForemanUnavailable, UnknownKind
+from foreman.core.interface import ForemanInterface
 from tests.deadline import wait_until, wait_until_async
 from tests.processes.conftest import StartNode
 from tests.processes.looking import counts, worker_processes
@@ -77,7 +78,8 @@ async def test_down_ends_it_too(data: Path, up: Up) -> None:
 
 
 async def test_a_second_int_does_not_wait_for_graces(data: Path, config: Path, up: Up) -> None:
-    config.write_text('[kinds.slow]\ncommand = ["sh", "-c", "trap : TERM; while :; do sleep 1; done"]\nready = "started"\nstop = { grace = 600 }\n')
+    command = '["sh", "-c", "trap : TERM; while :; do sleep 1; done"]'
+    config.write_text(f'[kinds.slow]\ncommand = {command}\nready = "started"\nstop = {{ grace = 600 }}\n')
     node = await up()
     async with Foreman.connect(data) as foreman:
         await foreman.new_worker("a", "slow")
@@ -88,8 +90,8 @@ async def test_a_second_int_does_not_wait_for_graces(data: Path, config: Path, u
     assert counts(data) == {}
 
 
-async def is_stopping(foreman: Foreman) -> bool:
-    return (await foreman.info("a")).state == "stopping"  # type: ignore[attr-defined,no-any-return]
+async def is_stopping(foreman: ForemanInterface) -> bool:
+    return (await foreman.info("a")).state == "stopping"
 
 
 async def test_hup_reads_the_configuration_again(data: Path, config: Path, up: Up) -> None:
@@ -128,7 +130,10 @@ async def test_a_killed_node_is_replaced_and_its_workers_do_not_notice(data: Pat
 
 
 async def test_workers_of_a_program_that_dies_end_with_it(data: Path, tmp_path: Path) -> None:
-    script = "import asyncio, os, sys\nfrom foreman import Foreman\nfrom tests.processes.kinds import KINDS\n" + (
+    script = (
+        "import asyncio, os, sys\n"
+        "from foreman import Foreman\n"
+        "from tests.processes.kinds import KINDS\n"
         "async def main():\n"
         "    async with Foreman.open(sys.argv[1], cluster='test', kinds=KINDS) as foreman:\n"
         "        await foreman.new_worker('a', 'good')\n"

@@ -9,7 +9,6 @@ from foreman.core.kinds import CommandProgram, KindSpec
 from foreman.workers.kind import GROUP, LOG, installed_kinds, known_kinds
 
 
-
 def point(name: str, value: str) -> EntryPoint:
     return EntryPoint(name, value, GROUP)
 

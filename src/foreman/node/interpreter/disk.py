@@ -60,7 +60,7 @@ class Disk:
         self._layout = directories.layout
         self._run = run
         self._judge = judge
-        self._prepare: Lane[Manifest, Prepared] = Lane("prepare", directories.create_many, self._prepared)
+        self._prepare: Lane[Manifest, Prepared] = Lane("prepare", directories.create_many, self._prepared, threads=THREADS)
         self._record: Lane[RecordDesired, list[ForemanError | None]] = Lane("record", self._write_desired, self._recorded)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="foreman-disk")
         self._deleting = ThreadPoolExecutor(1, thread_name_prefix="foreman-delete")
