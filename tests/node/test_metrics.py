@@ -1,12 +1,21 @@
 """What Prometheus is shown follows from the events and the workers there are."""
 
+import pytest
+
 from foreman.core.health import Health
 from foreman.core.views import HealthChanged, WorkerChanged, WorkerInfo, WorkerRemoved
 from foreman.node.metrics import Metrics
 
 
-def _changed(state: str, previous: str | None) -> WorkerChanged:
-    return WorkerChanged(1, 0.0, "log_1", "log", state, previous, Health.ok(), 1, "i", "because")
+def _changed(state: str, incarnation: str | None) -> WorkerChanged:
+    return WorkerChanged(1, 0.0, "log_1", "log", state, None, Health.ok(), 1, incarnation, "because")
+
+
+def _restarts(*seen: tuple[str, str | None]) -> float:
+    metrics = Metrics()
+    for state, incarnation in seen:
+        metrics.observe_event(_changed(state, incarnation))
+    return metrics.registry.get_sample_value("foreman_worker_restarts_total", {"kind": "log"}) or 0.0
 
 
 def _info(id: str, state: str) -> WorkerInfo:
@@ -25,21 +34,21 @@ def test_workers_are_counted_by_kind_and_state_as_they_are_now() -> None:
     assert "running" not in text
 
 
-def test_a_restart_is_a_start_after_a_crash() -> None:
-    metrics = Metrics()
-    for state, previous in [("starting", "waiting"), ("running", "starting"), ("backing_off", "running"), ("waiting", "backing_off")]:
-        metrics.observe_event(_changed(state, previous))
-    assert 'foreman_worker_restarts_total{kind="log"}' not in _text(metrics)
-    metrics.observe_event(_changed("starting", "waiting"))
-    metrics.observe_event(_changed("running", "starting"))
-    assert 'foreman_worker_restarts_total{kind="log"} 1.0' in _text(metrics)
-
-
-def test_a_start_by_hand_is_no_restart() -> None:
-    metrics = Metrics()
-    for state, previous in [("backing_off", "running"), ("stopped", "backing_off"), ("waiting", "stopped"), ("starting", "waiting")]:
-        metrics.observe_event(_changed(state, previous))
-    assert 'foreman_worker_restarts_total{kind="log"}' not in _text(metrics)
+@pytest.mark.parametrize(
+    ("seen", "restarts"),
+    [
+        ([("starting", "1"), ("running", "1")], 0),
+        ([("starting", "1"), ("running", "1"), ("starting", "2"), ("running", "2")], 1),
+        ([("running", "1"), ("backing_off", None), ("starting", "2"), ("backing_off", None), ("starting", "3")], 2),
+        ([("running", "1"), ("stopping", "1"), ("starting", "2"), ("running", "2")], 0),
+        ([("running", "1"), ("stopping", "1"), ("backing_off", None), ("starting", "2")], 1),
+        ([("running", "1"), ("backing_off", None), ("failed", None), ("starting", "2")], 0),
+        ([("running", "1"), ("waiting", None), ("starting", "2")], 1),
+    ],
+    ids=["first start", "immediate", "backed off", "restarted by hand", "hung", "given up and started by hand", "supervisor lost"],
+)
+def test_a_restart_is_a_start_that_follows_an_end_nobody_asked_for(seen: list[tuple[str, str | None]], restarts: int) -> None:
+    assert _restarts(*seen) == restarts
 
 
 def test_durations_health_and_removals_are_counted() -> None:

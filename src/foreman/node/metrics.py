@@ -14,6 +14,7 @@ from foreman.core.lifecycle import State
 from foreman.core.views import HealthChanged, NodeEvent, WorkerChanged, WorkerInfo, WorkerRemoved
 
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+_ASKED_TO_END: Final = frozenset({State.STOPPING, State.STOPPED, State.FINISHED, State.FAILED, State.REMOVING})
 
 
 class Metrics:
@@ -29,7 +30,8 @@ class Metrics:
         self._health = Counter("foreman_health_transitions", "Changes of the node's aggregate health.", ("status",), registry=self.registry)
         self._start = self._histogram("foreman_worker_start_seconds", "From the request to start a worker to its readiness.")
         self._recovery = self._histogram("foreman_worker_crash_to_ready_seconds", "From a worker's crash to its replacement's readiness.")
-        self._crashed: set[str] = set()
+        self._incarnations: dict[str, str] = {}
+        self._asked: set[str] = set()
 
     def observe_event(self, event: NodeEvent) -> None:
         """Count one published event. Each exactly once, in order."""
@@ -37,7 +39,8 @@ class Metrics:
             case WorkerChanged():
                 self._observe_worker(event)
             case WorkerRemoved():
-                self._crashed.discard(event.id)
+                self._incarnations.pop(event.id, None)
+                self._asked.discard(event.id)
                 self._removed.labels(event.kind).inc()
             case HealthChanged():
                 self._health.labels(event.health.status.value).inc()
@@ -58,15 +61,17 @@ class Metrics:
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
     def _observe_worker(self, event: WorkerChanged) -> None:
-        """A restart is a start after a back-off: the only way there is from a crash back to a process."""
-        if event.state == State.BACKING_OFF and event.previous_state != State.BACKING_OFF:
-            self._crashed.add(event.id)
-        elif event.state == State.STARTING and event.previous_state != State.STARTING:
-            if event.id in self._crashed:
-                self._restarts.labels(event.kind).inc()
-            self._crashed.discard(event.id)
-        elif event.state in {State.STOPPED, State.FAILED, State.REMOVING, State.FINISHED}:
-            self._crashed.discard(event.id)
+        """A restart is an incarnation after another that nobody asked to end. States alone do not tell: the first is immediate."""
+        if event.state in _ASKED_TO_END:
+            self._asked.add(event.id)
+        elif event.state == State.BACKING_OFF:
+            self._asked.discard(event.id)
+        if event.incarnation is None or event.incarnation == self._incarnations.get(event.id):
+            return
+        if event.id in self._incarnations and event.id not in self._asked:
+            self._restarts.labels(event.kind).inc()
+        self._incarnations[event.id] = event.incarnation
+        self._asked.discard(event.id)
 
     def _histogram(self, name: str, sentence: str) -> Histogram:
         return Histogram(name, sentence, ("kind",), registry=self.registry, buckets=_SECONDS)
