@@ -198,6 +198,15 @@ async def test_completion_prints_a_script(run: Run, shell: str) -> None:
     assert "_FOREMAN_COMPLETE" in ended.out
 
 
+async def test_commands_and_worker_ids_are_completed(run: Run, data: Path, fake: FakeForeman) -> None:
+    await fake.new_worker("log_1", "log")
+    asked = {"_FOREMAN_COMPLETE": "complete_bash"}
+    assert (await run(COMP_WORDS="foreman re", COMP_CWORD="1", **asked)).out.split() == ["restart"]
+    assert (await run(COMP_WORDS="foreman show l", COMP_CWORD="2", **asked)).out.split() == ["log_1"]
+    nobody = await run(COMP_WORDS="foreman --data /nowhere show l", COMP_CWORD="4", **asked)
+    assert (nobody.out.split(), nobody.err) == ([], "")
+
+
 async def test_help_teaches_with_examples(run: Run) -> None:
     assert "foreman up" in (await run("--help")).out
     for command in ("new", "ls", "rm", "why", "up", "doctor"):

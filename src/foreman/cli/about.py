@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from foreman import __version__
+from foreman.cli.completing import VARIABLE
 from foreman.cli.shown import AsJson, print_json
 
 SHELLS = ("bash", "zsh", "fish")
@@ -34,4 +35,4 @@ def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", m
         raise typer.BadParameter(f"{shell!r} is none of {', '.join(SHELLS)}", param_hint="SHELL")
     from typer._completion_shared import get_completion_script
 
-    print(get_completion_script(prog_name="foreman", complete_var="_FOREMAN_COMPLETE", shell=shell))
+    print(get_completion_script(prog_name="foreman", complete_var=VARIABLE, shell=shell))

@@ -12,7 +12,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from foreman.cli import about, configuration, node, target, top, watching, workers
+from foreman.cli import about, completing, configuration, node, target, top, watching, workers
 from foreman.cli.light import lighten
 from foreman.cli.shown import one_line
 from foreman.core.errors import ForemanError
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     try:
+        completing.prepare()
         command = typer.main.get_command(make_app())
         lighten(command)
         result = command(arguments, prog_name="foreman", standalone_mode=False)

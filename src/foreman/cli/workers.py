@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from foreman.cli.completing import worker_ids
 from foreman.cli.progress import doing
 from foreman.cli.shown import WORKER_TITLES, AsJson, moment, one_line, plain_table, print_json, print_table, worker_row, write
 from foreman.cli.target import Foreman, client
 from foreman.core.errors import ForemanError
 
-Id = Annotated[str, typer.Argument(help="The worker's id.", show_default=False)]
+NewId = Annotated[str, typer.Argument(help="The worker's id.", show_default=False)]
+Id = Annotated[str, typer.Argument(help="The worker's id.", show_default=False, autocompletion=worker_ids)]
 Within = Annotated[float, typer.Option("--timeout", help="Seconds to wait; the work itself goes on.", min=0.001)]
 
 
@@ -41,7 +43,7 @@ def _params(texts: list[str]) -> dict[str, Any]:
 
 async def new(
     foreman: Foreman,
-    id: Id,
+    id: NewId,
     kind: Annotated[str, typer.Option("--kind", "-k", help="log, storage, or a kind from foreman.toml.", show_default=False)],
     param: Annotated[
         list[str] | None, typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=_checked)
@@ -110,7 +112,7 @@ def _headless(lines: list[tuple[str, str]]) -> tuple[tuple[str, str], list[tuple
 
 async def rm(
     foreman: Foreman,
-    ids: Annotated[list[str], typer.Argument(help="The ids of the workers.", show_default=False)],
+    ids: Annotated[list[str], typer.Argument(help="The ids of the workers.", show_default=False, autocompletion=worker_ids)],
     timeout: Within = 30.0,
     json: AsJson = False,  # noqa: FBT002
 ) -> int:
