@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -227,6 +228,31 @@ async def test_a_gateway_puts_the_truth_back_after_etcd_was_away(server: EtcdSer
         ]  # fmt: skip
         await gateway.stop()
         assert (await directory.read(keys.everything)).entries == ()
+
+
+FORKS_BESIDE_A_WATCH = """
+import asyncio, contextlib, os, sys
+from foreman.directory.opening import open_directory
+from foreman.directory.port import KeyRange, Put
+
+async def main():
+    async with open_directory(sys.argv[1]) as directory:
+        revision = (await directory.transact([], [Put(b"/k/n", b"0")])).revision
+        async with contextlib.aclosing(directory.watch(KeyRange.of_prefix(b"/k/"), after=revision - 1)) as watch:
+            await anext(watch)
+            for _ in range(10):
+                child = await asyncio.create_subprocess_exec("true", preexec_fn=os.getpid, user=os.geteuid())
+                assert await child.wait() == 0
+                assert (await directory.transact([], [Put(b"/k/n", b"1")])).succeeded
+
+asyncio.run(main())
+"""
+
+
+async def test_programs_are_started_beside_open_channels_without_a_word(server: EtcdServer) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", FORKS_BESIDE_A_WATCH, server.url, stderr=asyncio.subprocess.PIPE)
+    _out, said = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    assert (process.returncode, said) == (0, b"")
 
 
 async def test_an_emptied_etcd_is_told_and_filled_again(server: EtcdServer, tmp_path: Path) -> None:

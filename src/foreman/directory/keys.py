@@ -6,6 +6,9 @@
     /{cluster}/epoch                     EpochRecord         lasting: the highest epoch a director was given
     /{cluster}/spec                      ClusterSpec         lasting: the wish
     /{cluster}/layout                    Layout              lasting
+    /{cluster}/draining/{node}           DrainRecord         lasting, until the node is taken back
+    /{cluster}/status                    StatusRecord        under the leader's lease: what its director does
+    /{cluster}/story                     StoryRecord         lasting, bounded: what directors did and why
 
 A service stands below its node, not below its name alone: two nodes never write the same key, so neither can take away or hide the
 other's, a node's whole truth is one range, and a name that two nodes claim is seen by whoever reads.
@@ -58,6 +61,17 @@ class ClusterKeys:
     @property
     def layout(self) -> bytes:
         return self._at("layout")
+
+    def draining(self, node: str) -> bytes:
+        return self._at("draining", node)
+
+    @property
+    def status(self) -> bytes:
+        return self._at("status")
+
+    @property
+    def story(self) -> bytes:
+        return self._at("story")
 
     @property
     def everything(self) -> KeyRange:

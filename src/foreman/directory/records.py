@@ -20,6 +20,9 @@ MAX_TEXT: Final = 1_024
 MAX_CAPABILITIES: Final = 64
 MAX_MEMBERS: Final = 10_000
 MAX_EPOCH: Final = 2**63 - 1
+MAX_STORY_LINES: Final = 200
+DEFAULT_REPLACE_AFTER_S: Final = 60.0
+MAX_REPLACE_AFTER_S: Final = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +95,22 @@ class EpochRecord:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """What the cluster should be. ``splits``: the keys at which the key space is cut, ascending: one storage team more than splits."""
+    """What the cluster should be. ``splits``: the keys at which the key space is cut, ascending: one storage team more than splits.
+
+    ``replace_after_s``: a storage worker that is away for longer is given up and another one filled in its place.
+    """
 
     logs: int
     storage_replicas: int
     splits: tuple[bytes, ...] = ()
+    replace_after_s: float = DEFAULT_REPLACE_AFTER_S
 
     def __post_init__(self) -> None:
         _check(1 <= self.logs <= MAX_MEMBERS, "logs is out of bounds")
         _check(1 <= self.storage_replicas <= MAX_MEMBERS, "storage_replicas is out of bounds")
         _check(len(self.splits) < MAX_MEMBERS and all(self.splits), "splits are too many, or one is empty")
         _check(all(a < b for a, b in zip(self.splits, self.splits[1:], strict=False)), "splits do not ascend")
+        _check(0 <= self.replace_after_s <= MAX_REPLACE_AFTER_S, "replace_after_s is out of bounds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,38 +127,104 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class StorageTeam:
-    """Who holds the keys ``begin <= key < end``; ``end`` None: to the last key."""
+    """Who holds the keys ``begin <= key < end``; ``end`` None: to the last key.
+
+    ``members`` serve reads. ``joining`` are to become members: they are away for a while, or still being filled, and serve nobody.
+    """
 
     begin: bytes
     end: bytes | None
     members: tuple[Placement, ...]
+    joining: tuple[Placement, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.end is None or self.begin < self.end, "a team's range is empty")
         _check(0 < len(self.members) <= MAX_MEMBERS, "a team has no members, or too many")
+        _check(len(self.joining) <= MAX_MEMBERS, "too many join a team")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which workers are the cluster's data plane, as recovery ``recovery_id`` of the director of ``epoch`` published it."""
+    """Which workers are the cluster's data plane, as recovery ``recovery_id`` of the director of ``epoch`` published it.
+
+    The logs begin after ``durable_version``, which every member of every team has, and were filled through ``last_version``: the first
+    push of this epoch names it as its predecessor.
+    """
 
     epoch: int
     recovery_id: str
     durable_version: int
     logs: tuple[Placement, ...]
     teams: tuple[StorageTeam, ...]
+    last_version: int = 0
 
     def __post_init__(self) -> None:
         _check_epoch(self.epoch)
         _check_text(self.recovery_id)
-        _check(0 <= self.durable_version < 2**64, "durable_version is out of bounds")
+        _check(0 <= self.durable_version < 2**64 and 0 <= self.last_version < 2**64, "a version is out of bounds")
         _check(0 < len(self.logs) <= MAX_MEMBERS and 0 < len(self.teams) <= MAX_MEMBERS, "it has no logs or no teams, or too many")
         _check(self.teams[0].begin == b"" and self.teams[-1].end is None, "the teams do not cover the key space")
         _check(all(a.end == b.begin for a, b in zip(self.teams, self.teams[1:], strict=False)), "the teams leave gaps or overlap")
 
 
-Record = NodeRecord | ServiceRecord | LeaderRecord | EpochRecord | ClusterSpec | Layout
-_Record = TypeVar("_Record", NodeRecord, ServiceRecord, LeaderRecord, EpochRecord, ClusterSpec, Layout)
+@dataclass(frozen=True, slots=True)
+class DrainRecord:
+    """Somebody wants nothing of the cluster to run on this node any more. ``since``: Unix time, s, for people."""
+
+    node: str
+    since: float
+
+    def __post_init__(self) -> None:
+        _check_id(self.node, "node")
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRecord:
+    """What the director of ``epoch`` does now. ``state``: recovering, stalled or watching. ``missing``: what it waits for.
+
+    ``since``: when this began, Unix time in seconds, for people.
+    """
+
+    epoch: int
+    recovery_id: str
+    node: str
+    state: str
+    phase: str
+    why: str
+    missing: tuple[str, ...]
+    since: float
+
+    def __post_init__(self) -> None:
+        _check_epoch(self.epoch)
+        _check_id(self.node, "node")
+        for text in (self.recovery_id, self.state, self.phase):
+            _check_text(text)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStoryLine:
+    """At ``when`` (Unix time, s) the director of ``epoch`` did ``what``, because of ``reason``."""
+
+    when: float
+    epoch: int
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoryRecord:
+    """The newest lines, oldest first."""
+
+    lines: tuple[ClusterStoryLine, ...]
+
+    def __post_init__(self) -> None:
+        _check(len(self.lines) <= MAX_STORY_LINES, "the story is too long")
+
+
+Record = NodeRecord | ServiceRecord | LeaderRecord | EpochRecord | ClusterSpec | Layout | DrainRecord | StatusRecord | StoryRecord
+_Record = TypeVar(
+    "_Record", NodeRecord, ServiceRecord, LeaderRecord, EpochRecord, ClusterSpec, Layout, DrainRecord, StatusRecord, StoryRecord
+)
 
 
 def encode(record: Record) -> bytes:
