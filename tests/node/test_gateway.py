@@ -94,6 +94,16 @@ async def test_withdrawn_is_gone_from_the_directory_when_confirmed(directory: Fa
     await gateway.stop()
 
 
+async def test_withdrawing_happens_in_the_order_of_calls_not_of_awaits(directory: FaultyDirectory, watching: Directory) -> None:
+    gateway = gateway_on(directory)
+    await gateway.start(services(2))
+    confirmed = gateway.withdraw(["w0", "w1"])
+    gateway.advertise([service("w1")])
+    assert await confirmed
+    assert await shown(watching) == {service("w1")}
+    await gateway.stop()
+
+
 async def test_stopping_takes_node_and_services_away_at_once(directory: FaultyDirectory, watching: Directory) -> None:
     gateway = gateway_on(directory)
     await gateway.start(services(3))

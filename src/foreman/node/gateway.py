@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -79,13 +79,17 @@ class Gateway:
         """Merge these in. Returns at once; the directory follows within a few milliseconds when it is there."""
         self._note({**self._truth, **{service.id: ServiceRecord.of(service, self._node.id) for service in services}})
 
-    async def withdraw(self, ids: Iterable[str], timeout: float = DEFAULT_WITHDRAW_S) -> bool:
-        """Take these out. True: the directory shows them no more. False: it is away, and they go when it is back."""
+    def withdraw(self, ids: Iterable[str], timeout: float = DEFAULT_WITHDRAW_S) -> Coroutine[Any, Any, bool]:
+        """Take these out: at once, in the order of calls. What is awaited is only the directory's word.
+
+        True: the directory shows them no more. False: it is away, and they go when it is back.
+        """
         gone = frozenset(ids)
         self._note({id: service for id, service in self._truth.items() if id not in gone})
-        if self._away:
-            return False
-        return await self.settled(timeout)
+        return self._shown(timeout)
+
+    async def _shown(self, timeout: float) -> bool:
+        return not self._away and await self.settled(timeout)
 
     async def settled(self, timeout: float) -> bool:
         """Whether, within ``timeout`` seconds, the directory shows the truth as it is now."""
