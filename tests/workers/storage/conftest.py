@@ -1,3 +1,5 @@
+"""Homes, logs, real workers and plain clients for these tests."""
+
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path

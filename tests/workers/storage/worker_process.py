@@ -12,16 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PROGRAM = "from foreman.workers.storage.main import main; main()"
+PROGRAM = "from foreman.workers.{kind}.main import main; main()"
 
 
 class WorkerProcess:
-    """``home`` needs a short path: the socket lies in it. ``under``: a command that runs the worker, such as strace."""
+    """``home`` needs a short path: the socket lies in it. ``under``: a command that runs the worker, such as strace. The id begins
+    with the kind: storage_1, log_2."""
 
     def __init__(
         self, home: Path, params: Mapping[str, Any], *, id: str = "storage_1", data: Path | None = None, under: Sequence[str] = ()
     ) -> None:
-        self.id, self.params, self.under = id, dict(params), tuple(under)
+        self.id, self.kind, self.params, self.under = id, id.partition("_")[0], dict(params), tuple(under)
         self.run = home / "run" / id
         self.data = data if data is not None else home / "workers" / id / "data"
         self.run.mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,7 @@ class WorkerProcess:
         self._notify.bind(str(self._path))
         environment = {
             "FOREMAN_WORKER_ID": self.id,
-            "FOREMAN_KIND": "storage",
+            "FOREMAN_KIND": self.kind,
             "FOREMAN_RUN": str(self.run),
             "FOREMAN_ADDRESS": f"unix:{self.run.parent}/foreman.sock",
             "FOREMAN_PARAMS": json.dumps(self.params),
@@ -48,7 +49,7 @@ class WorkerProcess:
             "PATH": os.environ["PATH"],
         }
         self.process = subprocess.Popen(
-            [*self.under, sys.executable, "-c", PROGRAM], cwd=self.data, env=environment, start_new_session=True
+            [*self.under, sys.executable, "-c", PROGRAM.format(kind=self.kind)], cwd=self.data, env=environment, start_new_session=True
         )
         self.wait_until_said("READY", "1", timeout_s)
         return self
