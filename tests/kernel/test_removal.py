@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,19 +133,23 @@ def test_directories_closed_by_their_owner_are_opened_up(tmp_path: Path) -> None
     """As another user than root, for whom permissions bind."""
     if os.geteuid() != 0:
         pytest.skip("NOT TESTED: needs root to become another user")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
+            folder.chmod(0o755)
     (tmp_path / "owned").mkdir()
     os.chown(tmp_path / "owned", 65_534, 65_534)
     child = os.fork()
     if child == 0:
-        os.setgid(65_534)
-        os.setuid(65_534)
-        root = tmp_path / "owned" / "tree"
-        (root / "closed" / "below").mkdir(parents=True)
-        (root / "closed" / "below" / "file").touch()
-        (root / "closed" / "below").chmod(0o500)
-        (root / "closed").chmod(0)
-        os._exit(0 if remove_tree(str(root)) is None and not root.exists() else 1)
+        try:  # whatever happens, the child must not go on as a second pytest
+            os.setgid(65_534)
+            os.setuid(65_534)
+            root = tmp_path / "owned" / "tree"
+            (root / "closed" / "below").mkdir(parents=True)
+            (root / "closed" / "below" / "file").touch()
+            (root / "closed" / "below").chmod(0o500)
+            (root / "closed").chmod(0)
+            os._exit(0 if remove_tree(str(root)) is None and not root.exists() else 1)
+        finally:
+            os._exit(2)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
