@@ -1,6 +1,7 @@
 """Readiness that is found out: by TCP, by HTTP, by a command; tried again until it is there, and ended with the worker."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ INCARNATION = Incarnation("00ff")
 
 
 @pytest.fixture
-def probes(tmp_path: Path) -> tuple[Inbox, Probes]:
+async def probes(tmp_path: Path) -> AsyncIterator[tuple[Inbox, Probes]]:
     inbox = Inbox()
     with open_data_directory(tmp_path / "data", "test") as data:
         (data.layout.workers / "w" / "data").mkdir(parents=True)
-        return inbox, Probes(inbox, Launching(data, lambda: Kinds([]), lambda: LaunchSettings(1 << 20)))
+        prober = Probes(inbox, Launching(data, lambda: Kinds([]), lambda: LaunchSettings(1 << 20)))
+        yield inbox, prober
+        await prober.close()
 
 
 def effect(readiness: Readiness) -> ProbeReadiness:
@@ -80,7 +83,7 @@ async def test_a_command_is_ready_when_it_exits_0_in_the_workers_directory(probe
     inbox, prober = probes
     prober.do(effect(ExecReadiness(("sh", "-c", "echo tried >> tries; test -e flag-{params.answer}"))))
     directory = tmp_path / "data" / "workers" / "w" / "data"
-    await wait_until_async(lambda: (directory / "tries").exists(), what="a first try")
+    await wait_until_async((directory / "tries").exists, what="a first try")
     assert len(inbox) == 0
     (directory / "flag-yes").touch()
     await ready(inbox)
@@ -89,7 +92,7 @@ async def test_a_command_is_ready_when_it_exits_0_in_the_workers_directory(probe
 async def test_a_probe_ends_with_its_worker_and_so_does_what_it_runs(probes: tuple[Inbox, Probes], tmp_path: Path) -> None:
     inbox, prober = probes
     prober.do(effect(ExecReadiness(("sh", "-c", "echo tried >> tries; sleep 1000"))))
-    await wait_until_async(lambda: (tmp_path / "data" / "workers" / "w" / "data" / "tries").exists(), what="it runs")
+    await wait_until_async((tmp_path / "data" / "workers" / "w" / "data" / "tries").exists, what="it runs")
     prober.end(INCARNATION)  # that the sleep is gone, too, is looked at after each test
     await asyncio.sleep(0)
     assert len(inbox) == 0
@@ -99,5 +102,5 @@ async def test_a_command_that_cannot_be_run_is_not_ready(probes: tuple[Inbox, Pr
     inbox, prober = probes
     prober.do(effect(ExecReadiness(("/no/such/program",))))
     await asyncio.sleep(0)
-    prober.close()
+    await prober.close()
     assert len(inbox) == 0

@@ -98,7 +98,7 @@ async def test_removal_leaves_nothing_behind(data: Path, start_node: StartNode) 
     assert await foreman.remove_workers(["a", "b", "c"]) == {"a": None, "b": None, "c": None}
     assert await foreman.all() == []
     assert list((data / "workers").iterdir()) == []
-    assert leftovers(data) == []
+    await wait_until_async(lambda: not leftovers(data), what="nothing left over")
     assert counts(data) == {}
     with pytest.raises(WorkerNotFound):
         await foreman.remove_worker("a")

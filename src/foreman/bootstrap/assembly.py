@@ -165,16 +165,21 @@ class Node:
         if self.plan.serve:
             listeners = open_listeners(self.configuration.node, self.data.run / SERVER_SOCKET)
             self.door = Door(listeners, self.foreman, self._metrics)
-        running, found = await asyncio.gather(self._meet_supervisor(), asyncio.to_thread(self._scan, frozenset()))
+        scanning = asyncio.create_task(asyncio.to_thread(self._scan, frozenset()))
+        try:
+            running = await self._meet_supervisor()
+        finally:
+            await asyncio.wait({scanning})  # both are over before anything is taken apart
+        found = await scanning
         if running and any(isinstance(unusable.judgement, Busy) for unusable in found.unusable):
             found = await asyncio.to_thread(self._scan, running)
         _tell_of(found)
         self._disk.delete_leftovers(found.trash)
-        await self._gateway.start(())
         unusable = tuple(Unusable(each.id, each.kind, each.reason) for each in found.unusable)
         self._server.tell(lambda at: NodeScanned(at, found.mine, unusable, found.journal))
         self._serving = asyncio.create_task(self._server.run(), name="foreman server")
         await self._server.booted.wait()
+        await self._gateway.start(())  # not before the truth is known: workers that ran all along would be taken out and put back
         if self.door is not None:
             self.door.open()
 

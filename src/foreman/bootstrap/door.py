@@ -56,11 +56,14 @@ class Door:
 
     async def _serve(self) -> None:
         await self._knocked.wait()
-        enter = await asyncio.to_thread(self._load)
-        async with AsyncExitStack() as stack:
-            await enter(stack)
-            log.info("serving", addresses=self.addresses)
-            await self._closing.wait()
+        try:
+            enter = await asyncio.to_thread(self._load)
+            async with AsyncExitStack() as stack:
+                await enter(stack)
+                log.info("serving", addresses=self.addresses)
+                await self._closing.wait()
+        except Exception:  # the edge of the API: without it the node still watches its workers
+            log.exception("the HTTP API cannot be served", addresses=self.addresses)
 
     def _load(self) -> Callable[[AsyncExitStack], Awaitable[None]]:
         """In a thread: importing and building the application must not hold up the loop."""

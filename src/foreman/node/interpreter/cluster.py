@@ -4,17 +4,14 @@ A withdrawal is answered in bounded time whatever the directory does, so that an
 """
 
 import asyncio
-from typing import Final, assert_never
-
-import structlog
+from collections.abc import Coroutine
+from typing import Any, Final, assert_never
 
 from foreman.core.effects import Advertise, ClusterEffect, Withdraw
 from foreman.core.events import Withdrawn
 from foreman.core.ids import WorkerId
 from foreman.node.gateway import Gateway
 from foreman.node.inbox import Inbox
-
-log = structlog.get_logger("foreman.cluster")
 
 WITHDRAW_TIMEOUT_S: Final = 2.0
 
@@ -30,7 +27,9 @@ class Cluster:
             case Advertise(services):
                 self._gateway.advertise(services)
             case Withdraw(ids, answer):
-                task = asyncio.create_task(self._withdraw(ids, answer=answer), name="withdraw")
+                # Called here and not in the task: what is advertised next must not be taken out again.
+                shown = self._gateway.withdraw(ids, WITHDRAW_TIMEOUT_S)
+                task = asyncio.create_task(self._confirm(ids, shown, answer=answer), name="withdraw")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             case _:
@@ -40,13 +39,10 @@ class Cluster:
         for task in tuple(self._tasks):
             task.cancel()
 
-    async def _withdraw(self, ids: tuple[WorkerId, ...], *, answer: bool) -> None:
+    async def _confirm(self, ids: tuple[WorkerId, ...], shown: Coroutine[Any, Any, bool], *, answer: bool) -> None:
         confirmed = False
         try:
-            async with asyncio.timeout(WITHDRAW_TIMEOUT_S):
-                confirmed = await self._gateway.withdraw(ids)
-        except TimeoutError:
-            log.warning("the directory does not confirm a withdrawal in time; the gateway goes on with it", ids=ids)
+            confirmed = await shown
         finally:
             if answer:
                 self._inbox.put(lambda at: Withdrawn(at, ids, confirmed))

@@ -64,6 +64,6 @@ class Interpreter:
     async def close(self) -> None:
         """Begin nothing any more; let what a thread is doing finish."""
         self._timers.close()
-        self._processes.close()
+        await self._processes.close()
         self._cluster.close()
         await self._disk.close()

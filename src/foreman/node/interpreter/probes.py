@@ -6,11 +6,12 @@ machine's. Nothing a probed program answers can do more than fail a try.
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Awaitable
 from contextlib import suppress
-from importlib import import_module
 from typing import Final, assert_never
+from urllib.parse import urlsplit, urlunsplit
 
 from foreman.core.effects import ProbeReadiness
 from foreman.core.events import WorkerReady
@@ -22,6 +23,7 @@ from foreman.node.launching import Launching
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.5
 TRY_TIMEOUT_S: Final = 5.0
+_GOOD_STATUS: Final = re.compile(rb"HTTP/1\.[01] 2\d\d[ \r]")
 
 
 class Probes:
@@ -43,9 +45,12 @@ class Probes:
         if task is not None:
             task.cancel()
 
-    def close(self) -> None:
-        for task in tuple(self._tasks.values()):
+    async def close(self) -> None:
+        """Returns when nothing of any probe is left."""
+        tasks = tuple(self._tasks.values())
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_ready(self, effect: ProbeReadiness) -> None:
         pause_s = FIRST_PAUSE_S
@@ -80,17 +85,32 @@ async def _accepts(port: int) -> bool:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return False
-    writer.close()
+    await _close(writer)
     return True
 
 
 async def _answers(url: str) -> bool:
-    httpx = await asyncio.to_thread(import_module, "httpx")  # costs 100 ms once, and only nodes that probe by HTTP pay it
+    """Only the first line of the answer counts, so this is all of HTTP that a probe needs; a client library would take 100 ms to load."""
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=TRY_TIMEOUT_S) as client, client.stream("GET", url) as response:
-            return bool(response.is_success)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or (443 if tls else 80), ssl=tls or None)
+    except (OSError, ValueError):
         return False
+    try:
+        target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+        return _GOOD_STATUS.match(await reader.readline()) is not None
+    except (OSError, ValueError):  # cut off, or a line without end
+        return False
+    finally:
+        await _close(writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _succeeds(argv: tuple[str, ...], directory: str) -> bool:
@@ -108,3 +128,4 @@ async def _succeeds(argv: tuple[str, ...], directory: str) -> bool:
         if process.returncode is None:  # cut off by the time-out or by the worker's end: it and all it started
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()

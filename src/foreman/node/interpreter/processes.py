@@ -89,10 +89,11 @@ class Processes:
             case _:
                 assert_never(effect)
 
-    def close(self) -> None:
-        self._probes.close()
-        for task in (*self._tasks, *((self._link,) if self._link else ())):
+    async def close(self) -> None:
+        tasks = (*self._tasks, *((self._link,) if self._link else ()))
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(self._probes.close(), *tasks, return_exceptions=True)
 
     # --- the link ---
 
@@ -114,7 +115,7 @@ class Processes:
             if not self._leaving:
                 log.warning("supervisor lost", reason=lost.reason, exited=lost.exited)
             if lost.exited:
-                self._probes.close()
+                await self._probes.close()
                 self._tell_lost(f"the worker supervisor died ({lost.reason})")
                 return
 
