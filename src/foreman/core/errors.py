@@ -303,6 +303,6 @@ def _family(root: type[ForemanError]) -> dict[str, type[ForemanError]]:
 def error_from_facts(code: str, detail: str, facts: Mapping[str, Any]) -> ForemanError:
     """The error another process told of: the same class with the same facts; an unknown code is a plain ForemanError."""
     kind = _family(ForemanError).get(code)
-    if kind is None or not kind.fields or any(name not in facts for name in kind.fields):
+    if kind is None or kind is ForemanError or any(name not in facts for name in kind.fields):
         return ForemanError(detail)
     return kind(*(facts[name] for name in kind.fields))

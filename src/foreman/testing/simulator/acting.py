@@ -125,17 +125,28 @@ def _process(sim: "Simulation", effect: do.ProcessEffect) -> None:
         case do.AttachSupervisor():
             sim.later("attach to the supervisor", lambda: _attach(sim))
         case do.StartWorker(id, incarnation, kind):
-            sim.later(f"supervisor: start {id}", lambda: _start(sim, id, incarnation, kind), 0.004)
+            _order(sim, f"start {id}", lambda: _start(sim, id, incarnation, kind), 0.004)
         case do.ProbeReadiness():
             pass
         case do.SignalWorker(id, incarnation):
-            sim.later(f"supervisor: signal {id}", lambda: _signal(sim, id, incarnation), 0.002)
+            _order(sim, f"signal {id}", lambda: _signal(sim, id, incarnation), 0.002)
         case do.KillWorker(id, incarnation):
-            sim.later(f"supervisor: kill {id}", lambda: _kill(sim, id, incarnation), 0.002)
+            _order(sim, f"kill {id}", lambda: _kill(sim, id, incarnation), 0.002)
         case do.EndNode(keep_workers):
             sim.tell("the node has ended")
             if not keep_workers:
                 sim.world.processes.clear()
+
+
+def _order(sim: "Simulation", what: str, act: Callable[[], None], delay: float) -> None:
+    """An order on its way to the supervisor dies with it."""
+    supervisor = sim.supervisor
+
+    def obey() -> None:
+        if sim.supervisor == supervisor:
+            act()
+
+    sim.later(f"supervisor: {what}", obey, delay)
 
 
 def _attach(sim: "Simulation") -> None:
@@ -227,6 +238,7 @@ def kill_supervisor(sim: "Simulation") -> None:
     sim.tell("*** the supervisor is killed ***")
     sim.world.processes.clear()
     sim.supervisor_up = False
+    sim.supervisor += 1
     sim.handle(on.SupervisorLost(sim.moment(), "killed by SIGKILL"))
 
 

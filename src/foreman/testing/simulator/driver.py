@@ -54,6 +54,7 @@ class Simulation:
         self._count = 0
         self._timers: dict[on.Timer, int] = {}
         self.supervisor_up = False
+        self.supervisor = 1
         self.gateway: set[WorkerId] = set()
         self.boot()
         asking.plan(self, commands)
