@@ -22,7 +22,7 @@ from foreman.core.effects import Effect, EndNode
 from foreman.core.errors import DataDirectoryInvalid, ForemanUnavailable
 from foreman.core.events import Event, NodeScanned, ShutdownRequested, Unusable
 from foreman.core.ids import WorkerId
-from foreman.core.judgement import Busy, Mine
+from foreman.core.judgement import Mine
 from foreman.core.kinds import Kinds, KindSpec
 from foreman.core.machine import ForemanMachine, MachineSettings
 from foreman.core.manifest import Manifest
@@ -165,14 +165,12 @@ class Node:
         if self.plan.serve:
             listeners = open_listeners(self.configuration.node, self.data.run / SERVER_SOCKET)
             self.door = Door(listeners, self.foreman, self._metrics)
-        scanning = asyncio.create_task(asyncio.to_thread(self._scan, frozenset()))
+        scanning = asyncio.create_task(asyncio.to_thread(self._scan))
         try:
-            running = await self._meet_supervisor()
+            await self._meet_supervisor()
         finally:
             await asyncio.wait({scanning})  # both are over before anything is taken apart
         found = await scanning
-        if running and any(isinstance(unusable.judgement, Busy) for unusable in found.unusable):
-            found = await asyncio.to_thread(self._scan, running)
         _tell_of(found)
         self._disk.delete_leftovers(found.trash)
         unusable = tuple(Unusable(each.id, each.kind, each.reason) for each in found.unusable)
@@ -183,9 +181,9 @@ class Node:
         if self.door is not None:
             self.door.open()
 
-    async def _meet_supervisor(self) -> frozenset[WorkerId]:
+    async def _meet_supervisor(self) -> None:
         try:
-            return frozenset(WorkerId(found.id) for found in await self._processes.meet())
+            await self._processes.meet()
         except SupervisorUnavailable as error:
             raise ForemanUnavailable(self._address(), str(error)) from error
         except Refused as error:
@@ -197,9 +195,10 @@ class Node:
         log_file = self.data.run / SUPERVISOR_LOG
         return await attach_or_launch(Launch(self.data.run, log=log_file, orphan_grace_s=self.plan.orphan_grace_s, preload=tuple(preload)))
 
-    def _scan(self, ours: frozenset[WorkerId]) -> NodeScan:
+    def _scan(self) -> NodeScan:
+        """Locks are not looked at: what a dead supervisor's workers still hold for a moment is refused at the start, and tried again."""
         try:
-            return scan(self.data.layout, self.data.cluster, self.kinds, ours)
+            return scan(self.data.layout, self.data.cluster, self.kinds, ours=None)
         except OSError as error:
             raise DataDirectoryInvalid(str(self.data.path), f"it cannot be read: {error}") from error
 

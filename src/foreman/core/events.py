@@ -104,7 +104,7 @@ class NodeScanned:
 
 @dataclass(frozen=True, slots=True)
 class RunningWorker:
-    """A process the supervisor already has: what a new server adopts."""
+    """A process the supervisor already has: what a new server adopts. ``age_s``: since its start, for people."""
 
     id: WorkerId
     incarnation: Incarnation
@@ -113,6 +113,7 @@ class RunningWorker:
     status_text: str | None
     endpoint: str | None
     health: Health | None
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ def _adopt(turn: Turn, worker: Worker, found: RunningWorker) -> None:
     deadline = turn.now + (spec.start_timeout_s or settings.start_timeout_s)
     worker.process = Process(found.incarnation, turn.now, deadline, found.pid, holds_slot=False, adopted=True)
     worker.process.status_text, worker.process.endpoint, worker.process.reported = found.status_text, found.endpoint, found.health
-    worker.starts, worker.started_at = 1, turn.at.wall
+    worker.starts, worker.started_at = 1, turn.at.wall - found.age_s
     was_stopped = worker.state is State.STOPPED
     if found.ready and not was_stopped:
         worker.process.ready_at = turn.now

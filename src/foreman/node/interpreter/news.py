@@ -6,6 +6,7 @@ from typing import Final
 from foreman.core import events as on
 from foreman.core.health import Health
 from foreman.core.ids import Incarnation, WorkerId
+from foreman.node.clock import monotonic_s
 from foreman.node.inbox import Fact
 from foreman.node.launching import signal_name
 from foreman.supervisor.protocol import (
@@ -82,6 +83,7 @@ def running_of(found: RunningWorker) -> on.RunningWorker:
         status_text=found.status,
         endpoint=found.endpoint,
         health=health_of(found.health),
+        age_s=max(monotonic_s() - found.started_at, 0.0),
     )
 
 
