@@ -31,7 +31,8 @@ class Stage:
         self.at(second, lambda: ask(self.sim, command_of(self.sim.moment(), request)), "somebody asks")
 
     def new(self, second: float, *ids: WorkerId, atomic: bool = False) -> None:
-        items = tuple((id, "storage" if id == C else "log", {}) for id in ids)
+        no_params: dict[str, int] = {}
+        items = tuple((id, "storage" if id == C else "log", no_params) for id in ids)
         self.ask(second, lambda at, request: on.NewWorkers(at, request, items, 20.0, atomic))
 
     def remove(self, second: float, *ids: WorkerId) -> None:

@@ -17,7 +17,8 @@ def create(sim: Simulation, request: int) -> on.Command:
 
 
 def create_batch(sim: Simulation, request: int) -> on.Command:
-    items = tuple((WorkerId(id), kind, {}) for id, kind in THREE)
+    no_params: dict[str, int] = {}
+    items = tuple((WorkerId(id), kind, no_params) for id, kind in THREE)
     return on.NewWorkers(sim.moment(), RequestId(request), items, 20.0, atomic=True)
 
 

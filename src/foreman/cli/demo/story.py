@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +87,7 @@ class Demo:
 
     # --- misfortunes ---
 
-    def _misfortunes(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+    def _misfortunes(self) -> tuple[Callable[[], Coroutine[None, None, None]], ...]:
         return (lambda: self._kill_worker("log_1"), lambda: self._kill_worker("storage_1"), self._kill_server, self._kill_supervisor)
 
     async def _kill_worker(self, id: str) -> None:

@@ -21,7 +21,8 @@ def standard_library() -> Path:
 
 def find_files(root: Path, limit_bytes: int) -> list[Path]:
     """Regular readable files under ``root`` in a fixed order, up to ``limit_bytes`` altogether. Links are not followed."""
-    found, size_bytes = [], 0
+    found: list[Path] = []
+    size_bytes = 0
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         for name in sorted(names):

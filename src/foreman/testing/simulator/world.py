@@ -105,6 +105,6 @@ class World:
         return process if process is not None and process.incarnation == incarnation else None
 
     def signal(self, process: Process) -> None:
-        """A ready worker is out of the directory before it is asked to end. (The entry of one that just died may still be on its way out.)"""
+        """A ready worker is out of the directory before it is asked to end (the entry of a dead one may still be on its way)."""
         if process.ready and process.id in self.services and not self.directory_away:
             raise Violation(f"{process.id} is signalled while the directory still names it")
