@@ -25,7 +25,7 @@ async def probes(tmp_path: Path) -> AsyncIterator[tuple[Inbox, Probes]]:
     inbox = Inbox()
     with open_data_directory(tmp_path / "data", "test") as data:
         (data.layout.workers / "w" / "data").mkdir(parents=True)
-        prober = Probes(inbox, Launching(data, lambda: Kinds([]), lambda: LaunchSettings(1 << 20)))
+        prober = Probes(inbox, Launching(data, lambda: Kinds([]), lambda: LaunchSettings(1 << 20, 0.0)))
         yield inbox, prober
         await prober.close()
 

@@ -20,9 +20,9 @@ def test_storage_starts_after_log() -> None:
     assert kinds.before("storage") == {"log"}
 
 
-def test_grace_and_watchdog_of_the_built_in_kinds_are_the_nodes() -> None:
-    kinds, _ = known_kinds(stop_grace_s=3.0, watchdog_s=4.0)
-    assert {(spec.stop.grace_s, spec.watchdog_s) for spec in kinds.specs()} == {(3.0, 4.0)}
+def test_the_grace_of_the_built_in_kinds_is_the_nodes() -> None:
+    kinds, _ = known_kinds(stop_grace_s=3.0)
+    assert {spec.stop.grace_s for spec in kinds.specs()} == {3.0}
 
 
 

@@ -237,7 +237,7 @@ class Node:
         )
 
     def _launch_settings(self) -> LaunchSettings:
-        return LaunchSettings(self.configuration.disk.output_max_bytes)
+        return LaunchSettings(self.configuration.disk.output_max_bytes, self.configuration.supervision.watchdog_s)
 
     def _make_gateway(self) -> Gateway:
         node, where = self.configuration.node, self.configuration.directory

@@ -22,7 +22,10 @@ OUTPUT_FILES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class LaunchSettings:
+    """``watchdog_s``: for kinds that say none of their own; 0: off."""
+
     output_max_bytes: int
+    watchdog_s: float
 
 
 class Launching:
@@ -38,18 +41,19 @@ class Launching:
 
     def request(self, effect: StartWorker) -> StartRequest:
         spec, settings, id = self._kinds()[effect.kind], self._settings(), effect.id
+        watchdog_s = (settings.watchdog_s if spec.watchdog_s is None else spec.watchdog_s) or None
         return StartRequest(
             id=id,
             incarnation=effect.incarnation,
             program=self._program(effect, spec),
             cwd=f"{self._workers}/{id}/data",
-            env=self._environment(effect, spec.watchdog_s),
+            env=self._environment(effect, watchdog_s),
             lock=self.lock_of(id),
             output=Output(f"{self._workers}/{id}/output", max(1, settings.output_max_bytes // OUTPUT_FILES), OUTPUT_FILES),
             limits=Limits(spec.limits.nofile, spec.limits.memory_bytes, spec.limits.nproc, spec.limits.core_bytes),
             stop=StopOrder(signal_number(spec.stop.signal), spec.stop.grace_s, self._stop_rank(spec)),
             user=spec.user,
-            watchdog_s=spec.watchdog_s,
+            watchdog_s=watchdog_s,
         )
 
     def lock_of(self, id: str) -> str:

@@ -94,8 +94,6 @@ class NotifySocket:
                 parsed = parse(value)
                 if parsed is not None:
                     facts[field] = parsed
-        if "ready" in facts:
-            self._watchdog.heard(worker)
         if isinstance(extend_s := facts.get("extend_timeout_s"), float):
             self._watchdog.extend(worker, extend_s)
         return replace(before, **facts)  # type: ignore[arg-type] # _MEANINGS pairs each field with a parser of its type

@@ -1,7 +1,8 @@
 """Who has been silent too long. WATCHDOG=1 costs one number; a timer looks only when somebody could be overdue.
 
-Counting starts when a worker with ``watchdog_s`` is ready or says its first WATCHDOG=1 (sd_notify(3)), and again with its next word after
-it was overdue. What is done about it is not decided here.
+Counting starts when a worker with ``watchdog_s`` says its first WATCHDOG=1, which is its promise to say it again, and again with its next
+word after it was overdue. A worker that never says it has promised nothing: redis-server, for one, is ready and never says it, and counting
+from READY=1 as systemd does would kill it for ever. What is done about silence is not decided here.
 """
 
 from collections.abc import Callable

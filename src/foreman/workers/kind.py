@@ -39,15 +39,15 @@ STORAGE: Final = KindSpec(
 BUILT_IN: Final = (LOG, STORAGE)
 
 
-def known_kinds(more: Sequence[KindSpec] = (), *, stop_grace_s: float = 10.0, watchdog_s: float | None = None) -> tuple[Kinds, list[str]]:
+def known_kinds(more: Sequence[KindSpec] = (), *, stop_grace_s: float = 10.0) -> tuple[Kinds, list[str]]:
     """All kinds of this node, and a sentence for each distribution whose kind cannot be used.
 
-    ``stop_grace_s``, ``watchdog_s``: of the built-in ones, which all keep the promise of WATCHDOG=1.
+    ``stop_grace_s``: of the built-in ones.
 
     Raises InvalidConfiguration when a name is given twice, an ``after`` names no kind, or kinds start after one another in a circle.
     """
     installed, problems = installed_kinds(entry_points(group=GROUP))
-    built_in = [replace(spec, stop=StopSpec(grace_s=stop_grace_s), watchdog_s=watchdog_s) for spec in BUILT_IN]
+    built_in = [replace(spec, stop=StopSpec(grace_s=stop_grace_s)) for spec in BUILT_IN]
     return Kinds([*built_in, *installed, *more]), problems
 
 
