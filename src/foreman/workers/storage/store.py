@@ -18,8 +18,12 @@ from foreman.workers.storage.snapshot import Snapshot
 from foreman.workers.storage.stored import Lock, Stored, locked_by, unlocked
 from foreman.workers.storage.window import Window
 
-FLUSH_AT_ONCE: Final = 8 << 20
-"""About so many bytes of the window go to disk in one LMDB transaction: it keeps a flush, and what follows it on the loop, short."""
+FLUSH_AT_ONCE: Final = 24 << 20
+"""About so many bytes of the window go to disk in one LMDB transaction, or a quarter of its bound if that is less.
+
+Measured on a catch-up of 600,000 scattered writes: with 8 MiB LMDB writes 2.8 GB, with 24 MiB 0.64 GB, since each page is written once
+for more of its keys; more would keep the loop busy for too long afterwards, when the window forgets what was written.
+"""
 
 
 class Store:
@@ -30,6 +34,7 @@ class Store:
         self.window = Window(engine.stored.durable_version)
         self.window_s = window_s
         self._memory_bytes = memory_bytes
+        self._flush_at_once = min(FLUSH_AT_ONCE, memory_bytes // 4)
         self._clock = clock
         self._locking = False
         self._room = asyncio.Event()
@@ -98,7 +103,7 @@ class Store:
         """Up to which version to flush now."""
         if self.locked:
             return None
-        return self.window.due(self._clock(), self.window_s, self._memory_bytes // 2, FLUSH_AT_ONCE)
+        return self.window.due(self._clock(), self.window_s, self._memory_bytes // 2, self._flush_at_once)
 
     def is_pressed(self) -> bool:
         """Memory gets short: flushing need not wait for time to pass."""
@@ -115,7 +120,7 @@ class Store:
 
     def target_of_all(self) -> Version | None:
         """As flush_target, but however new: for the end."""
-        return None if self.locked else self.window.due(self._clock(), 0.0, 0, FLUSH_AT_ONCE)
+        return None if self.locked else self.window.due(self._clock(), 0.0, 0, self._flush_at_once)
 
     async def flush(self, version: Version) -> None:
         """Move everything up to ``version`` into LMDB. Raises StorageFault: nothing moved, nothing is lost."""
