@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ class Serving:
     def __init__(self, limits: Limits, secret: bytes | None = None) -> None:
         self.held: list[Pending] = []
         self.abandoned = 0
+        self.writers: list[asyncio.StreamWriter] = []
         self.values: dict[bytes, bytes] = {}
         commands = {
             b"HOLD": Command(self._hold, 0, 0),
@@ -44,7 +45,16 @@ class Serving:
             pending.resolve(replies.simple("RELEASED"))
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_unix_connection(self.listening.unix_endpoint.removeprefix("unix:"))
+        reader, writer = await asyncio.open_unix_connection(self.listening.unix_endpoint.removeprefix("unix:"))
+        self.writers.append(writer)
+        return reader, writer
+
+    async def hang_up(self) -> None:
+        """All who connected."""
+        for writer in self.writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -56,4 +66,5 @@ async def serving(
     try:
         yield served
     finally:
+        await served.hang_up()
         await served.listening.close(0.1)

@@ -159,6 +159,7 @@ async def test_nobody_says_anything_before_auth(run: Path) -> None:
             (b"*2\r\n$4\r\nECHO\r\n$90000\r\n" + b"x" * 80_000, b"-TOOLARGE"),
         ]:
             reader, writer = await asyncio.open_connection(host, int(port))
+            served.writers.append(writer)
             writer.write(data)
             assert (await reader.read(100)).startswith(starts)
             writer.close()
@@ -181,7 +182,8 @@ async def test_redis_py_is_at_home(run: Path, protocol: int) -> None:
         assert await client.config_get("save") in ({"save": ""}, {b"save": b""})
         async with client.pipeline(transaction=False) as pipeline:
             for number in range(100):
-                pipeline.set(f"k{number}", number).get(f"k{number}")
+                pipeline.set(f"k{number}", number)
+                pipeline.get(f"k{number}")
             assert (await pipeline.execute())[1::2] == [b"%d" % number for number in range(100)]
         await client.aclose()
 
