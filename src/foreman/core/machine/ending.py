@@ -78,5 +78,6 @@ def review(turn: Turn) -> None:
         stopping.begin(turn, running, Purpose.SHUTDOWN)
     for worker in chosen:
         process = worker.process
-        if process is not None and process.purpose is not Purpose.REMOVE:
+        if process is not None and process.purpose not in (Purpose.REMOVE, Purpose.SHUTDOWN):
             process.purpose = Purpose.SHUTDOWN
+            turn.dirty(worker)

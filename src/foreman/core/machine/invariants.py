@@ -22,8 +22,10 @@ def _of_worker(node: Node, worker: Worker) -> list[str]:
     promises = {
         "a worker in the registry has a state": state is not None,
         "a process exists exactly where the table says one may": (process is not None) == (state in HAS_PROCESS),
-        "advertised means running and ok": (worker.id in node.advertised) == (state is State.RUNNING and health_of(worker).is_ok)
-        or (node.draining is not None and worker.id not in node.advertised),  # an ending node takes all out first, then stops them
+        "advertised means running and ok": worker.id not in node.advertised or (state is State.RUNNING and health_of(worker).is_ok),
+        "running and ok is advertised, but not on an ending node": worker.id in node.advertised
+        or node.ending
+        or not (state is State.RUNNING and health_of(worker).is_ok),
         "stopping has a purpose, and nothing else has": process is None or (process.purpose is not None) == (state is State.STOPPING),
         "a ready worker was seen ready": state is not State.RUNNING or (process is not None and process.ready_at is not None),
         "a slot is held only while starting": process is None or not process.holds_slot or state is State.STARTING,

@@ -63,7 +63,7 @@ def report(turn: Turn, event: ReportHealth) -> None:
     if worker is None:
         turn.reply(event.request, WorkerNotFound(event.id))
         return
-    if worker.process is not None:
+    if worker.process is not None and worker.process.pid is not None:
         if worker.process.reported != event.health:
             turn.tell(worker, "Its health was reported.", str(event.health))
         worker.process.reported = event.health

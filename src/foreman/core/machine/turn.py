@@ -172,7 +172,7 @@ class Turn:
         )
 
     def _keep_directory_true(self, worker: Worker, *, ok: bool) -> None:
-        if ok and worker.id not in self.node.advertised:
+        if ok and worker.id not in self.node.advertised and not self.node.ending:
             self._measure(worker)
             self._advertise.append(self.node.advertise(worker))
         elif not ok and worker.id in self.node.advertised:

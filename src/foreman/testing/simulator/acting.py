@@ -133,9 +133,7 @@ def _process(sim: "Simulation", effect: do.ProcessEffect) -> None:
         case do.KillWorker(id, incarnation):
             _order(sim, f"kill {id}", lambda: _kill(sim, id, incarnation), 0.002)
         case do.EndNode(keep_workers):
-            sim.tell("the node has ended")
-            if not keep_workers:
-                sim.world.processes.clear()
+            sim.end(keep_workers=keep_workers)
 
 
 def _order(sim: "Simulation", what: str, act: Callable[[], None], delay: float) -> None:

@@ -48,7 +48,9 @@ def _asker(sim: "Simulation", number: int) -> Callable[[], None]:
 
 
 def ask(sim: "Simulation", command: on.Command) -> None:
-    """Give a command to the server that lives now."""
+    """Give a command to the server that lives now; nobody hears it when none does."""
+    if sim.is_down:
+        return
     match command:
         case on.RequestAbandoned():
             pass
@@ -63,7 +65,7 @@ def ask(sim: "Simulation", command: on.Command) -> None:
 def _command(sim: "Simulation", request: RequestId) -> on.Command:
     chance, at, timeout = sim.chance, sim.moment(), sim.chance.choice((0.5, 5.0, 30.0))
     ids = [WorkerId(name) for name in chance.sample(sorted(KIND_OF), chance.randint(1, 4))]
-    match chance.choice(("new", "new", "batch", "batch", "remove", "remove", "start", "stop", "restart", "wait", "report", "kill")):
+    match chance.choice(("new", "new", "batch", "batch", "remove", "remove", "start", "stop", "restart", "wait", "report", "kill", "down")):
         case "new":
             return on.NewWorkers(at, request, ((ids[0], KIND_OF[ids[0]], {"n": chance.choice((1, 1, 1, 2))}),), timeout, atomic=False)
         case "batch":
@@ -78,6 +80,8 @@ def _command(sim: "Simulation", request: RequestId) -> on.Command:
             return on.RestartWorkerRequested(at, request, ids[0], timeout)
         case "report":
             return on.ReportHealth(at, request, ids[0], chance.choice((Health.ok(), Health.error("reported"))))
+        case "down":
+            return on.ShutdownRequested(at, request, keep_workers=chance.random() < 0.3)
         case "kill":
             _kill_one(sim)
             return on.WaitForHealthy(at, request, timeout)

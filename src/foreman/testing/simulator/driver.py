@@ -53,7 +53,7 @@ class Simulation:
         self._heap: list[tuple[float, int, int | None, str, Callable[[], None]]] = []
         self._count = 0
         self._timers: dict[on.Timer, int] = {}
-        self.supervisor_up = False
+        self.is_down = self.supervisor_up = False
         self.supervisor = 1
         self.gateway: set[WorkerId] = set()
         self.boot()
@@ -110,7 +110,7 @@ class Simulation:
     def boot(self) -> None:
         """A new server: scan, then attach."""
         self.life += 1
-        self.supervisor_up = False
+        self.is_down = self.supervisor_up = False
         self.gateway = set()
         self._timers.clear()
         for asked in self.asked.values():
@@ -123,8 +123,23 @@ class Simulation:
         self.tell(f"a server starts and finds {[m.id for m in found]}, journal {[type(r).__name__ for r in journal]}")
         self.handle(on.NodeScanned(self.moment(), found, (), journal))
 
+    def end(self, *, keep_workers: bool) -> None:
+        """The server has ended in peace. Somebody starts it again a while later."""
+        self.tell("the node has ended")
+        if not keep_workers:
+            if not self.machine.booted:
+                self.world.processes.clear()  # the supervisor is asked to end, and stops what nobody has adopted yet
+            if self.world.processes:
+                raise Violation(f"the node has ended, and these still run: {sorted(self.world.processes)}")
+            self.supervisor += 1
+        self.life += 1
+        self.is_down, self.supervisor_up = True, False
+        self.later("somebody starts the node again", self.boot, self.chance.uniform(0.1, 5), of_server=False)
+
     def crash(self) -> None:
         """SIGKILL of the server. What was under way on the disk is done or not."""
+        if self.is_down:
+            return
         self.tell("*** the server is killed ***")
         under_way = [(what, act) for _, _, life, what, act in self._heap if life == self.life and what.startswith("disk:")]
         old, self.life = self.life, self.life + 1
@@ -145,6 +160,8 @@ class Simulation:
         except AssertionError as error:
             raise Violation(f"seed {self.seed}: {error}\n" + "\n".join(self.transcript[-60:])) from error
         for effect in asked_for:
+            if self.is_down:
+                return
             self.boundary += 1
             if self.boundary == self.crash_at or self.roll(self.faults.server_crash):
                 self.crash()
