@@ -118,7 +118,7 @@ def _meet_again(turn: Turn, worker: Worker, found: RunningWorker) -> None:
 def _adopt(turn: Turn, worker: Worker, found: RunningWorker) -> None:
     spec, settings = turn.node.kinds[worker.kind], turn.node.settings
     deadline = turn.now + (spec.start_timeout_s or settings.start_timeout_s)
-    worker.process = Process(found.incarnation, turn.now, deadline, found.pid, holds_slot=False, adopted=True)
+    worker.process = Process(found.incarnation, turn.now, deadline, found.pid, holds_slot=False, named=True)
     worker.process.status_text, worker.process.endpoint, worker.process.reported = found.status_text, found.endpoint, found.health
     worker.starts, worker.started_at = 1, turn.at.wall - found.age_s
     was_stopped = worker.state is State.STOPPED

@@ -27,9 +27,13 @@ def requested(turn: Turn, event: ShutdownRequested) -> None:
         if worker.state in (State.WAITING, State.BACKING_OFF) and not worker.removals:
             turn.cancel_timer(TimerKind.BACK_OFF, worker)
             turn.move(worker, Move.SHUT_DOWN)
-    node.draining = set(node.advertised)
-    if node.draining:
-        turn.withdraw_now([node.workers[id] for id in sorted(node.draining)])
+    named = [worker for worker in node.workers.values() if worker.process is not None and worker.process.named]
+    node.draining = {worker.id for worker in named}
+    if named:
+        turn.withdraw_now(named)
+        for worker in named:
+            assert worker.process is not None
+            worker.process.named = False
 
 
 def _turn_away(turn: Turn) -> None:

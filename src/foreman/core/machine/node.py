@@ -155,6 +155,8 @@ class Node:
         self._infos.clear()
 
     def advertise(self, worker: Worker) -> ServiceInfo:
+        assert worker.process is not None
+        worker.process.named = True
         service = ServiceInfo(worker.id, worker.kind, worker.ref.name)
         self.advertised[worker.id] = service
         self._services = None

@@ -21,10 +21,10 @@ from foreman.core.manifest import Desired
 
 def begin(turn: Turn, workers: list[Worker], purpose: Purpose, move: Move = Move.STOP_REQUESTED) -> None:
     """Ask these to end, side by side, with one deregistration for all. Each has a process."""
-    advertised = [w for w in workers if w.id in turn.node.advertised or (w.process is not None and w.process.adopted)]
-    if advertised:
-        turn.withdraw_now(advertised)
-    leaving = {worker.id for worker in advertised}
+    named = [worker for worker in workers if worker.process is not None and worker.process.named]
+    if named:
+        turn.withdraw_now(named)
+    leaving = {worker.id for worker in named}
     for worker in workers:
         process = worker.process
         assert process is not None

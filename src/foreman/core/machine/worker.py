@@ -28,7 +28,7 @@ class Purpose(enum.Enum):
 class Process:
     """The current incarnation. Exists exactly in the states of lifecycle.HAS_PROCESS.
 
-    ``adopted``: an earlier server started it and may have advertised it, whatever this one knows.
+    ``named``: the directory may name it: this server has advertised it once, or an earlier server may have.
     """
 
     incarnation: Incarnation
@@ -41,7 +41,7 @@ class Process:
     withdrawing: bool = False
     signalled: bool = False
     silent: bool = False
-    adopted: bool = False
+    named: bool = False
     reported: Health | None = None
     status_text: str | None = None
     endpoint: str | None = None
