@@ -79,8 +79,8 @@ class RespServer:
     def dispatch(self, connection: RespConnection, frame: Any) -> bytes | Pending:
         """The answer to one parsed frame, or its place."""
         if not isinstance(frame, list):
-            connection.finish()
-            return replies.error_line("ERR Protocol error: a command is an array of bulk strings")
+            connection.refuse("ERR Protocol error: a command is an array of bulk strings")
+            return b""
         if not frame:
             return b""
         for word in frame:
