@@ -22,6 +22,9 @@ from foreman.workers.wire.transactions import decode_transaction, encode_transac
 FIRST_PAUSE_S: Final = 0.02
 LAST_PAUSE_S: Final = 0.5
 RECOVER_TIMEOUT_S: Final = 600.0
+MAX_CONNECTIONS: Final = 900
+"""Calls of one client at once; a worker takes 1,000 connections. Pushes that came early each hold one until their turn."""
+
 _AGAIN: Final = (Unreachable, NotReady, TooManyParked)
 
 
@@ -48,7 +51,8 @@ class LogClient:
         are redis-py's (``password``, ``ssl``, …).
         """
         is_tcp = isinstance(where, str) and not where.startswith("unix:")
-        return cls(Replica(where, timeout_s=timeout, options={**(_security(security or {}) if is_tcp else {}), **options}), timeout=timeout)
+        options = {"max_connections": MAX_CONNECTIONS, **(_security(security or {}) if is_tcp else {}), **options}
+        return cls(Replica(where, timeout_s=timeout, options=options), timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self

@@ -147,4 +147,4 @@ def _answer(pending: Pending, result: bytes | Exception) -> None:
 
 
 def _fault(error: OSError) -> StorageFault:
-    return StorageFault(errno_name(error.errno or 0), f"{error.filename}: {error.strerror}")
+    return StorageFault(errno_name(error.errno or 0), str(error.filename))

@@ -155,7 +155,7 @@ class Segments:
         return (found[0].previous, found[0].transaction) if found else None
 
     def _read_segment(self, segment: Segment, start_after: Version, through: Version) -> Iterator[Record]:
-        if segment.last <= start_after or segment.header.base >= through:
+        if segment.last <= max(start_after, segment.header.base) or segment.header.base >= through:
             return
         wanted, last = min(through, segment.last), start_after
         place = max(0, bisect_right(segment.index.versions, start_after + 1) - 1)
@@ -168,4 +168,4 @@ class Segments:
                 last = record.version
                 yield record
         if last < wanted:
-            raise DamagedRecord(errno.EIO, f"no good record at offset {offset}", segment.path)
+            raise DamagedRecord(errno.EIO, "no good record", f"{segment.path}:{offset}")
