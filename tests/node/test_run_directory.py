@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from foreman.core.ids import WorkerId
+from foreman.kernel.files import try_lock
 from foreman.node import run_directory
 from foreman.node.data_directory import open_data_directory
 from foreman.node.run_directory import (
@@ -72,11 +73,13 @@ def test_prepared_twice_is_the_same_and_keeps_what_runs(tmp_path: Path) -> None:
 def test_an_ended_node_leaves_nothing_elsewhere_unless_somebody_still_needs_it(tmp_path: Path) -> None:
     data = _data(tmp_path)
     with open_data_directory(data, "demo") as opened:
-        (opened.run / "supervisor.sock").touch()
+        supervisor = try_lock(str(opened.run / "supervisor.lock"))
+        worker_run_directory(opened.run, WorkerId("one"))
+    assert supervisor is not None
     assert run_directory_of(data) == opened.run
     with open_data_directory(data, "demo") as again:
         assert again.run == opened.run
-        (again.run / "supervisor.sock").unlink()
+        supervisor.release()
     assert not again.run.exists()
     assert not os.path.lexists(data / "run")
     again.close()

@@ -18,6 +18,7 @@ from foreman.core.errors import DataDirectoryInUse, DataDirectoryInvalid, Invali
 from foreman.core.ids import parse_cluster_name
 from foreman.kernel.files import LockedFile, atomic_write, errno_name, fsync_directory, hold_directory, printable, read_bounded, try_lock
 from foreman.node.layout import Layout
+from foreman.node.other_user import MODES
 from foreman.node.run_directory import prepare_run_directory, release_run_directory
 
 FORMAT: Final = 1
@@ -179,7 +180,7 @@ def _check_root(layout: Layout) -> None:
             raise DataDirectoryInvalid(
                 _shown(layout.root), f"it is not empty ({printable(strange[0])} …) and has no node.json; choose a new or empty directory"
             )
-    if stat.S_IMODE(facts.st_mode) != 0o700:
+    if stat.S_IMODE(facts.st_mode) not in MODES:
         layout.root.chmod(0o700)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from foreman.core.errors import DataDirectoryInvalid
 from foreman.core.judgement import Broken, Busy, Foreign, Mine, judge, worker_name
@@ -21,10 +20,9 @@ from foreman.kernel.files import errno_name, free_space, printable
 from foreman.node.data_directory import read_identity
 from foreman.node.journal import read_journal
 from foreman.node.layout import Layout
+from foreman.node.other_user import MODES
 from foreman.node.run_directory import is_listening, run_directory_of
 from foreman.node.scan import entries, list_trash
-
-_PRIVATE: Final = 0o700
 
 
 class Severity(enum.StrEnum):
@@ -107,7 +105,7 @@ def _permissions(layout: Layout) -> Iterator[Finding]:
         facts = path.lstat()
         if not stat.S_ISDIR(facts.st_mode):
             yield _wrong(path, "it is not a directory", "move away what is there")
-        elif stat.S_IMODE(facts.st_mode) != _PRIVATE:
+        elif stat.S_IMODE(facts.st_mode) not in MODES:
             yield _wrong(path, f"others may look into it (mode {stat.S_IMODE(facts.st_mode):04o})", f"chmod 0700 {path}")
 
 

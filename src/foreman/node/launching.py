@@ -1,6 +1,6 @@
 """What a worker is given at its start: program, directory, environment, limits. From the machine's wish to the supervisor's request.
 
-Pure but for the node's own environment (PATH, HOME), which is read once. The environment of a worker is built here from nothing, so
+The node's own environment (PATH, HOME) is read once. The environment of a worker is built here from nothing, so
 that nothing of the operator's shell reaches it by accident.
 """
 
@@ -8,13 +8,15 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from foreman.core.effects import ProbeReadiness, StartWorker
 from foreman.core.kinds import CommandProgram, Kinds, KindSpec, PythonProgram, fill
 from foreman.core.manifest import params_json
 from foreman.node.data_directory import DataDirectory
-from foreman.node.run_directory import SERVER_SOCKET
+from foreman.node.other_user import make_room
+from foreman.node.run_directory import SERVER_SOCKET, worker_run_directory
 from foreman.supervisor.protocol import Limits, Output, StartRequest, StopOrder
 
 OUTPUT_FILES: Final = 4
@@ -55,6 +57,13 @@ class Launching:
             user=spec.user,
             watchdog_s=watchdog_s,
         )
+
+    def make_room(self, effect: StartWorker) -> None:
+        """Its run directory, and whatever a worker of another user needs to reach its own. Raises OSError."""
+        run, user = worker_run_directory(self.run, effect.id), self._kinds()[effect.kind].user
+        if user is not None:
+            workers = Path(self._workers)
+            make_room(user, above=(workers.parent, workers, workers / effect.id), own=(workers / effect.id / "data", run))
 
     def lock_of(self, id: str) -> str:
         return f"{self._workers}/{id}/lock"

@@ -18,7 +18,8 @@ from typing import Final
 
 from foreman.core.errors import DataDirectoryInvalid
 from foreman.core.ids import WorkerId
-from foreman.kernel.files import atomic_write, printable, read_bounded, unlink_if_there
+from foreman.kernel.files import atomic_write, printable, read_bounded, try_lock, unlink_if_there
+from foreman.node.other_user import MODES
 
 LONGEST_RUN_BYTES: Final = 33
 SERVER_SOCKET: Final = "foreman.sock"
@@ -51,15 +52,26 @@ def prepare_run_directory(data: Path) -> Path:
 def release_run_directory(data: Path, run: Path) -> None:
     """The server ends (its lock still held): a place outside of ``data`` that nobody has anything in any more is not left behind.
 
-    Where running workers or their supervisor have sockets it stays as it is, for the next server.
+    While a supervisor lives, and only then, workers may live: it stays as it is, for the next server.
     """
     link = data / "run"
     try:
-        if link.is_symlink() and link.readlink() == run and [path.name for path in run.iterdir()] == [_OWNER_FILE]:
+        if link.is_symlink() and link.readlink() == run and not _supervised(run):
             link.unlink()
             shutil.rmtree(run)
     except OSError:
         return  # left behind after all; the next server finds it and uses it
+
+
+def _supervised(run: Path) -> bool:
+    """Whether a supervisor has it. None comes meanwhile: only a server that holds the data directory's lock starts one."""
+    try:
+        taken = try_lock(str(run / "supervisor.lock"), create=False)
+    except FileNotFoundError:
+        return False
+    if taken is not None:
+        taken.release()
+    return taken is None
 
 
 def run_directory_of(data: str | Path) -> Path:
@@ -133,12 +145,12 @@ def _user_of(data: Path) -> int:
 
 
 def _private(path: Path, user: int) -> bool:
-    """A directory itself (not a link to one), of this user, closed to all others."""
+    """A directory itself (not a link to one), of this user, in which nobody else can list or make anything."""
     try:
         facts = path.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == user and stat.S_IMODE(facts.st_mode) == 0o700
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == user and stat.S_IMODE(facts.st_mode) in MODES
 
 
 def _owner(run: Path) -> Path | None:

@@ -20,7 +20,6 @@ from foreman.node.inbox import Fact, Inbox
 from foreman.node.interpreter.news import facts_of, refusal_of, running_of
 from foreman.node.interpreter.probes import Probes
 from foreman.node.launching import Launching, signal_number
-from foreman.node.run_directory import worker_run_directory
 from foreman.node.supervisor_client import SupervisorClient, SupervisorUnavailable
 from foreman.supervisor.protocol import Exited, OutputLost, ProtocolError, Refused, RunningWorker
 
@@ -153,7 +152,7 @@ class Processes:
         if client is None:
             return
         try:
-            worker_run_directory(self._launching.run, effect.id)
+            self._launching.make_room(effect)
             await client.start(self._launching.request(effect))
         except Refused as refused:
             self._inbox.put(refusal_of(refused.refusal, effect.id, effect.incarnation))
