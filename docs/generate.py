@@ -168,7 +168,9 @@ def command_line() -> str:
         arguments = [param for param in command.params if param.param_type_name == "argument"]
         options = [param for param in command.params if param.param_type_name == "option" and param.name != "help"]
         to_node = {param.name for param in options} >= set(_PLACE)
-        usage = " ".join([name, *(f"{p.name.upper().rstrip('S') if p.nargs == -1 else p.name.upper()}{'…' if p.nargs == -1 else ''}" for p in arguments)])
+        usage = " ".join(
+            [name, *(f"{p.name.upper().rstrip('S') if p.nargs == -1 else p.name.upper()}{'…' if p.nargs == -1 else ''}" for p in arguments)]
+        )
         lines += [f"## {name.removeprefix('foreman ')}", "", f"`{usage}`", "", inspect.cleandoc(command.help or ""), ""]
         own = [param for param in options if not (to_node and param.name in _PLACE)]
         if own:

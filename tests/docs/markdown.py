@@ -1,7 +1,7 @@
 """What a Markdown page holds that can be checked: fenced blocks with what is said about them, and links.
 
-    <!-- not run: REASON -->      before a fence: its commands cannot be run in a test, and why
-    ```toml foreman.toml          a block with a name is a file: it is written before what follows runs
+<!-- not run: REASON -->      before a fence: its commands cannot be run in a test, and why
+```toml foreman.toml          a block with a name is a file: it is written before what follows runs
 """
 
 import re

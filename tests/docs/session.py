@@ -131,7 +131,9 @@ class Session:
                     await asyncio.sleep(0.02)
         except TimeoutError:
             told = out.read_text(encoding="utf-8") + Path(f"{out}.err").read_text(encoding="utf-8")
-            raise AssertionError(f"{block.where}: `{command.text}` did not show\n" + "\n".join(command.shown) + f"\n--- it said\n{told}") from None
+            raise AssertionError(
+                f"{block.where}: `{command.text}` did not show\n" + "\n".join(command.shown) + f"\n--- it said\n{told}"
+            ) from None
         finally:
             out.unlink()
             Path(f"{out}.err").unlink()

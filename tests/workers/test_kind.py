@@ -25,7 +25,6 @@ def test_the_grace_of_the_built_in_kinds_is_the_nodes() -> None:
     assert {spec.stop.grace_s for spec in kinds.specs()} == {3.0}
 
 
-
 @pytest.mark.parametrize("value", ["no.such.module:KIND", "foreman.workers.kind:NO_SUCH", "foreman.workers.kind:GROUP", "not a value"])
 def test_a_distribution_that_does_not_load_costs_only_its_own_kind(value: str) -> None:
     specs, problems = installed_kinds([point("broken", value), point("log2", "foreman.workers.kind:LOG")])

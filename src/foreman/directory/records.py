@@ -126,6 +126,17 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Joiner:
+    """A storage worker that is to become a member. What it has through version ``through`` is good; beyond, it may differ."""
+
+    worker: Placement
+    through: int = 0
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.through < 2**64, "through is out of bounds")
+
+
+@dataclass(frozen=True, slots=True)
 class StorageTeam:
     """Who holds the keys ``begin <= key < end``; ``end`` None: to the last key.
 
@@ -135,7 +146,7 @@ class StorageTeam:
     begin: bytes
     end: bytes | None
     members: tuple[Placement, ...]
-    joining: tuple[Placement, ...] = ()
+    joining: tuple[Joiner, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.end is None or self.begin < self.end, "a team's range is empty")

@@ -53,7 +53,7 @@ def become_worker(plan: ChildPlan) -> NoReturn:
         _change_user(plan)
         os.chdir(plan.request.cwd)
         run = _python(plan) if isinstance(plan.request.program, str) else _program(plan.request.program, plan.request.env)
-    except BaseException as error:  # noqa: BLE001 - the edge of a process: whatever it is, the parent must hear of it
+    except BaseException as error:  # the edge of a process: whatever it is, the parent must hear of it
         _report_failure(error)
         os._exit(_FAILED)
     os.write(_REPORT_FD, _RUNS)
@@ -152,7 +152,7 @@ def _call(function: Any) -> int:
         function()
     except SystemExit as end:
         code = _code_of(end.code)
-    except BaseException as error:  # noqa: BLE001 - the edge of a process: the traceback goes to its output
+    except BaseException as error:  # the edge of a process: the traceback goes to its output
         traceback.print_exception(error.with_traceback(error.__traceback__ and error.__traceback__.tb_next))
         code = 1
     try:
@@ -161,7 +161,7 @@ def _call(function: Any) -> int:
         atexit._run_exitfuncs()  # noqa: SLF001 - the same
         sys.stdout.flush()
         sys.stderr.flush()
-    except BaseException as error:  # noqa: BLE001 - the edge of a process, still
+    except BaseException as error:  # the edge of a process, still
         traceback.print_exception(error)
         code = code or 1
     return code

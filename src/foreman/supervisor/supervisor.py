@@ -74,7 +74,7 @@ class Supervisor:
         for module in modules:
             try:
                 import_module(module)
-            except BaseException as error:  # noqa: BLE001 - somebody else's module: whatever it raises must not end the workers
+            except BaseException as error:  # somebody else's module: whatever it raises must not end the workers
                 traceback.print_exc()
                 failed[module] = f"{type(error).__name__}: {error}"
         if len(os.listdir("/proc/self/task")) > 1:

@@ -21,6 +21,7 @@ and the reason as its last status. Owns nothing on disk and decides nothing.
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import os
 import signal
@@ -36,6 +37,8 @@ from foreman.core.health import Health, HealthStatus
 
 _RETRY_S: Final = 0.05
 _MAX_TEXT: Final = 1000
+_GC_THRESHOLD: Final = (20_000, 20, 50)
+"""Requests make many small objects and hardly a cycle: the default of 700 looks for garbage after a few dozen of them, in vain."""
 
 
 class WorkerFailed(Exception):
@@ -190,6 +193,7 @@ async def _run(serve: Callable[[Host], Awaitable[None]]) -> int:
 
 def run_worker(serve: Callable[[Host], Awaitable[None]]) -> None:
     """Run ``serve`` on a uvloop until it returns; raises SystemExit(1) when it failed."""
+    gc.set_threshold(*_GC_THRESHOLD)
     try:
         code = uvloop.run(_run(serve))  # type: ignore[arg-type, unused-ignore]
     except WorkerFailed as failure:

@@ -117,13 +117,20 @@ def test_segments_go_only_when_every_subscriber_has_them() -> None:
     subscribers.hear("a", 25)
     subscribers.hear("b", 10)
     assert count_unneeded([10, 20], subscribers.minimum()) == 1
-    subscribers.encode()
     subscribers.hear("b", 30)
-    assert not subscribers.unsaved
     assert count_unneeded([10, 20], subscribers.minimum()) == 2
     subscribers.hear("b", 0)
-    assert subscribers.unsaved
     assert count_unneeded([10, 20], subscribers.minimum()) == 0
+
+
+def test_only_somebody_new_or_fallen_back_must_be_written_down_at_once() -> None:
+    subscribers = Subscribers({"a": 5})
+    seen = []
+    for name, version in [("a", 9), ("b", 3), ("b", 4), ("b", 1)]:
+        subscribers.hear(name, version)
+        seen.append(subscribers.unsaved)
+        subscribers.encode()
+    assert seen == [False, True, False, True]
 
 
 @given(st.permutations(list(range(8))), st.sets(st.integers(0, 7)))

@@ -39,7 +39,7 @@ async def test_a_full_disk_refuses_pushes_serves_pulls_and_recovers(new_worker: 
         await log.push(1, 0, BIG)
         hog.write_bytes(bytes(500_000))
         version = 1
-        with pytest.raises(StorageFault, match="ENOSPC at .*segment-"):
+        with pytest.raises(StorageFault, match=r"ENOSPC at .*segment-"):
             while version < 100:
                 await log.push(version + 1, version, BIG)
                 version += 1
@@ -80,7 +80,7 @@ async def test_an_io_error_is_final_and_nothing_acknowledged_is_lost(new_worker:
     worker.start()
     async with LogClient.connect(worker.endpoint, timeout=2.0) as log:
         version = 0
-        with pytest.raises((StorageFault, Unreachable), match="EIO|does not answer"):
+        with pytest.raises((StorageFault, Unreachable), match=r"EIO|does not answer"):
             while version < 50:
                 await log.push(version + 1, version, [Set(b"k", b"v")])
                 version += 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hiredis
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -158,16 +159,14 @@ class LogAgainstAList(RuleBasedStateMachine):
         def full(segment: Segment, size_bytes: int) -> None:
             raise OSError(errno.ENOSPC, "full")
 
-        original, Segment._grow = Segment._grow, full  # type: ignore[method-assign]
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Segment, "_grow", full)
             answer = self.ask(b"PUSH", self.epoch, self.last + 1, self.last, transaction(1))
-        finally:
-            Segment._grow = original  # type: ignore[method-assign]
         assert answer == "IOFAULT"
         assert not self.service.health.is_ok
 
     @rule(torn=st.binary(max_size=80), resume=st.booleans())
-    def crash(self, torn: bytes, resume: bool) -> None:
+    def crash(self, torn: bytes, *, resume: bool) -> None:
         self._leave()
         segment = max(path for path in os.listdir(self.data) if path.startswith("segment-"))
         if torn and self.service.segments.current.path.endswith(segment):

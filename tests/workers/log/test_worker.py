@@ -128,7 +128,7 @@ async def test_a_log_is_recovered_from_another_and_goes_on_after_kills(new_worke
             fresh.start()
         await recovery
         await log.recover_from(old.endpoint, 100, 8000)
-        found = []
+        found: list[tuple[int, list[Mutation]]] = []
         while found == [] or found[-1][0] < 8000:
             found += await log.pull(found[-1][0] if found else 100, limit=5000)
         assert found == pairs[100:]
@@ -270,9 +270,9 @@ async def test_a_record_that_rots_while_it_runs_is_an_error_not_a_gap(new_worker
         for number in range(1, 6):
             await log.push(number, number - 1, [Set(b"k", b"v" * 100)])
         path = next(worker.data.glob("segment-*.log"))
-        with open(path, "r+b") as file:
-            file.seek(4096 + 40)
-            file.write(b"XXXX")
+        damaged = bytearray(path.read_bytes())
+        damaged[4096 + 40 : 4096 + 44] = b"XXXX"
+        path.write_bytes(damaged)
         with pytest.raises(StorageFault, match=f"EIO at {path}:4096"):
             await log.pull(0)
 

@@ -28,7 +28,7 @@ async def wait_for(client: "redis.Redis", version: int, timeout_s: float = 15.0)
 async def until(client: "redis.Redis", fact: str, wanted: Callable[[Any], bool], timeout_s: float = 15.0) -> None:
     """Until the fact of INFO is as wanted."""
     async with asyncio.timeout(timeout_s):
-        while not wanted((await client.info())[fact]):  # noqa: ASYNC110 - the fact is another process's
+        while not wanted((await client.info())[fact]):
             await asyncio.sleep(0.005)
 
 

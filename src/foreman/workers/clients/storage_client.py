@@ -49,8 +49,8 @@ class StorageClient:
     def connect(cls, where: Where | Sequence[Where], *, timeout: float = 5.0, hedge_after: float = 0.02, **options: Any) -> Self:
         """A client of one worker or of several replicas: endpoints, or (foreman, id).
 
-        ``timeout``: seconds for one call with all its retries. ``hedge_after``: seconds after which a second replica is asked too. ``options``
-        are redis-py's (``password``, ``ssl``, …). Connects when first used.
+        ``timeout``: seconds for one call with all its retries. ``hedge_after``: seconds after which a second replica is asked too.
+        ``options`` are redis-py's (``password``, ``ssl``, …). Connects when first used.
         """
         replicas = [Replica(one, timeout_s=timeout, options=options) for one in _each(where)]
         return cls(replicas, timeout=timeout, hedge_after=hedge_after)

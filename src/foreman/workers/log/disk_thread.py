@@ -47,7 +47,7 @@ class DiskThread:
         result: _Result | Exception
         try:
             result = work()
-        except Exception as error:
+        except Exception as error:  # the edge of a thread: whatever it is, the loop must hear of it
             result = error
         self._loop.call_soon_threadsafe(done, result)
 

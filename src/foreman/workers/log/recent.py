@@ -35,14 +35,21 @@ class Recent:
     def now_durable(self, version: Version) -> None:
         """Everything through ``version`` may be read. Lets go of the oldest beyond the bound."""
         self.durable = version
-        while self.size_bytes > self._max_bytes and self._versions[self._start] < version:
-            self.size_bytes -= len(self._transactions[self._start])
-            self._transactions[self._start] = b""
-            self.base = self._versions[self._start]
-            self._start += 1
+        if self.size_bytes > self._max_bytes:
+            self._let_go(version)
         if self._start >= _TRIM_AT and self._start * 2 > len(self._versions):
             del self._versions[: self._start], self._transactions[: self._start]
             self._start = 0
+
+    def _let_go(self, durable: Version) -> None:
+        start, size, versions, transactions = self._start, self.size_bytes, self._versions, self._transactions
+        while size > self._max_bytes and versions[start] < durable:
+            size -= len(transactions[start])
+            transactions[start] = b""
+            start += 1
+        if start > self._start:
+            self.base = versions[start - 1]
+        self._start, self.size_bytes = start, size
 
     def drop_after(self, version: Version) -> None:
         """What is after ``version`` was refused after all."""

@@ -18,7 +18,7 @@ _MAX_HEADER_BYTES: Final = 32
 
 def suspicious(data: bytes) -> bool:
     """Whether some array header in ``data`` may announce 10,000 elements or more."""
-    return _MANY_ELEMENTS.search(data) is not None or _MANY_PUSHED.search(data) is not None
+    return _MANY_ELEMENTS.search(data) is not None or (b">" in data and _MANY_PUSHED.search(data) is not None)
 
 
 def walk(data: bytes, elements: int, size_bytes: int) -> tuple[int, str | None]:

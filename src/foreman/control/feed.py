@@ -1,0 +1,34 @@
+"""The newest view of the cluster, for everybody on this node who waits for it to change."""
+
+import asyncio
+from collections.abc import Callable
+
+from foreman.control.cluster_view import ClusterView
+
+
+class Feed:
+    """One task gives (:meth:`put`), any number wait."""
+
+    def __init__(self) -> None:
+        self.view = ClusterView()
+        self._changed = asyncio.Event()
+
+    def put(self, view: ClusterView) -> None:
+        self.view = view
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def next(self) -> ClusterView:
+        """The next view after this one."""
+        await self._changed.wait()
+        return self.view
+
+    async def until(self, holds: Callable[[ClusterView], bool], timeout_s: float) -> bool:
+        """Whether it holds now or comes to hold within the time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not holds(self.view):
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True

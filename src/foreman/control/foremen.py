@@ -1,0 +1,71 @@
+"""The nodes' foremen: one connection each, every command behind the fence and with a deadline.
+
+Owns which nodes did not answer lately, so that a director asks others first. Decides nothing else.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from foreman.control.fence import Fence
+from foreman.control.ports import Connect, ReachedForeman
+from foreman.core.errors import ForemanError, ForemanTimeout
+from foreman.core.views import WorkerInfo
+from foreman.directory.records import NodeRecord
+
+_Answer = TypeVar("_Answer")
+_MARGIN_S: Final = 1.0
+
+
+class Foremen:
+    def __init__(self, connect: Connect, fence: Fence, clock: Callable[[], float], *, timeout_s: float, avoid_s: float) -> None:
+        self._connect, self._fence, self._clock = connect, fence, clock
+        self._timeout_s, self._avoid_s = timeout_s, avoid_s
+        self._reached: dict[str, ReachedForeman] = {}
+        self._silent: dict[str, float] = {}
+
+    def avoided(self) -> frozenset[str]:
+        """Nodes that did not answer a short while ago."""
+        now = self._clock()
+        return frozenset(node for node, at in self._silent.items() if now - at < self._avoid_s)
+
+    async def infos(self, node: NodeRecord, timeout_s: float | None = None) -> dict[str, WorkerInfo]:
+        """All workers of the node, by id. Raises ForemanError."""
+        within_s = timeout_s or self._timeout_s
+        found = await self._ask(node, within_s, f"the workers of node {node.id}", lambda foreman: foreman.infos())
+        return {info.id: info for info in found}
+
+    async def new_worker(self, node: NodeRecord, id: str, kind: str, params: Mapping[str, Any], timeout_s: float) -> None:
+        """Returns when it is healthy. Raises ForemanError."""
+        what = f"{id} on node {node.id}"
+        await self._ask(node, timeout_s + _MARGIN_S, what, lambda foreman: foreman.new_worker(id, kind, params, timeout=timeout_s))
+
+    async def remove_workers(self, node: NodeRecord, ids: Sequence[str], timeout_s: float) -> dict[str, ForemanError | None]:
+        """Raises ForemanError when the node did not do it as a whole."""
+        what = f"the removal of {', '.join(ids)} from node {node.id}"
+        return await self._ask(node, timeout_s + _MARGIN_S, what, lambda foreman: foreman.remove_workers(ids, timeout=timeout_s))
+
+    async def close(self) -> None:
+        reached, self._reached = self._reached, {}
+        for foreman in reached.values():
+            await foreman.close()
+
+    async def _ask(
+        self, node: NodeRecord, timeout_s: float, what: str, ask: Callable[[ReachedForeman], Coroutine[Any, Any, _Answer]]
+    ) -> _Answer:
+        self._fence.check()
+        if node.address not in self._reached:
+            self._reached[node.address] = self._connect(node.address)
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await ask(self._reached[node.address])
+        except TimeoutError as late:
+            self._silent[node.id] = self._clock()
+            if isinstance(late, ForemanTimeout):
+                raise
+            raise ForemanTimeout(what, timeout_s) from None
+        except ForemanError:
+            self._silent[node.id] = self._clock()
+            raise
+        self._silent.pop(node.id, None)
+        return answer

@@ -1,0 +1,55 @@
+"""Remove what no layout names: the workers of former attempts and layouts, on every node that answers.
+
+Only after the new layout stands, as the directory itself proves; only workers that a director made, in an epoch that is over or in this
+one (attempt.py says why those are spent for good). Whether they are gone the foreman proves, by their exit and the way of their
+directory; what a node did not do is done when it is seen again.
+
+Stalls: never. Follows: nothing; the recovery is complete.
+"""
+
+from foreman.control.attempt import is_spent
+from foreman.control.recovery.outcome import Completed, Outcome
+from foreman.control.recovery.recovery import Recovery, Tools, names_of
+from foreman.control.together import together
+from foreman.core.errors import ForemanError, WorkerNotFound
+from foreman.directory.errors import DirectoryError
+from foreman.directory.records import Layout, NodeRecord, decode
+
+
+async def clean_up(recovery: Recovery) -> Outcome:
+    """The phase."""
+    assert recovery.layout is not None
+    await remove_spent(recovery.tools, recovery.layout, list(recovery.view.nodes.values()))
+    return Completed()
+
+
+async def remove_spent(tools: Tools, layout: Layout, nodes: list[NodeRecord], spare: frozenset[str] = frozenset()) -> list[str]:
+    """The nodes where something is left. ``spare``: ids that are in use although no layout names them."""
+    if not await _stands(tools, layout):
+        return [node.id for node in nodes]
+    done = await together(_remove_on(tools, layout, node, spare) for node in nodes)
+    return [node.id for node, is_clean in zip(nodes, done, strict=True) if not is_clean]
+
+
+async def _stands(tools: Tools, layout: Layout) -> bool:
+    try:
+        there = await tools.directory.get(tools.keys.layout)
+        return there is not None and decode(Layout, there.key, there.value) == layout
+    except DirectoryError:
+        return False
+
+
+async def _remove_on(tools: Tools, layout: Layout, node: NodeRecord, spare: frozenset[str]) -> bool:
+    named = frozenset(worker.id for worker in names_of(layout) if worker.node == node.id) | spare
+    try:
+        infos = await tools.foremen.infos(node)
+        spent = [id for id in infos if is_spent(id, layout.epoch, named)]
+        if not spent:
+            return True
+        results = await tools.foremen.remove_workers(node, spent, tools.settings.recruit_timeout_s)
+    except ForemanError:
+        return False
+    for id, error in results.items():
+        if error is None:
+            tools.tell(f"{id} was removed from node {node.id}", "no layout names it")
+    return all(error is None or isinstance(error, WorkerNotFound) for error in results.values())
