@@ -6,6 +6,7 @@ from being given anew), then, round by round as they become our children (PR_SET
 Every descendant has a root among our children, so when none of those is the worker's, nothing of it lives.
 """
 
+import fcntl
 import os
 import select
 import signal
@@ -172,6 +173,9 @@ class ChildTable:
         if worker.watch_timer is not None:
             worker.watch_timer.cancel()
         worker.output.close()
+        # Unlocked, not only closed: a worker that is being forked right now has a copy of every descriptor until it closes them, and
+        # would hold this lock for that moment, so that an immediate restart met it busy.
+        fcntl.flock(worker.process.lock, fcntl.LOCK_UN)
         os.close(worker.process.lock)
         del self._by_id[worker.id]
         end = worker.end()
