@@ -122,6 +122,8 @@ class Session:
     async def _run_staying(self, block: Block, command: Command) -> None:
         """In a terminal of its own, until everything the page shows has come."""
         out = Path(f"{self.folder}.{len(self._staying)}.out")
+        for made in (out, Path(f"{out}.err")):
+            made.touch()  # the shell makes them only after it has forked, which may be after we look
         said, code = await self._typed(f"{command.text} >{out} 2>{out}.err & echo $!")
         assert code == 0, said
         self._staying.append((int(said.split()[-1]), out))
