@@ -31,7 +31,7 @@ TOUR: Final = (
     "kill -9 $(foreman show storage_1 --json | jq .pid)",
     "foreman wait",
     "foreman ls",
-    "foreman why storage_1 | tail -n 6 | cut -c 12-",
+    "foreman why storage_1 | tail -n 6 | grep -v Said | cut -c 12-",
 )
 _THEME: Final = TerminalTheme(
     (22, 24, 29), (216, 219, 226),
@@ -69,7 +69,7 @@ _STYLES: Final = (
 
 def draw(name: str) -> str:
     """The picture of docs/images/NAME.txt."""
-    lines = (IMAGES / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    lines = [*(IMAGES / f"{name}.txt").read_text(encoding="utf-8").splitlines(), ""]
     console = Console(record=True, width=max(map(len, lines)) + 1, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for line in lines:
         text = Text(line)
