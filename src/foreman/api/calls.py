@@ -51,7 +51,7 @@ class Calls:
                 raise
             raise ForemanTimeout(what, within_s) from late
         except ConnectionBrokenError as broken:
-            raise self.unavailable(str(broken)) from broken
+            raise self.broken(broken) from broken
 
     async def _attempt(self, method: str, path: str, body: Any, also: int | None) -> bytes:
         connection = await self._take()
@@ -73,7 +73,7 @@ class Calls:
         try:
             yield await self.begin_stream(connection, path, **headers)
         except ConnectionBrokenError as broken:
-            raise self.unavailable(str(broken)) from broken
+            raise self.broken(broken) from broken
         finally:
             connection.close()
 
@@ -108,6 +108,12 @@ class Calls:
 
     def unavailable(self, reason: str) -> ForemanUnavailable:
         return ForemanUnavailable(str(self.address), reason)
+
+    def broken(self, broken: ConnectionBrokenError) -> ForemanUnavailable:
+        """With TLS 1.3 a client is through its handshake before the node has judged its certificate; what follows tells nothing."""
+        if isinstance(self.address, TcpAddress) and self.address.tls and not broken.answered:
+            return self.unavailable("it ended the connection without an answer, as it does when it wants another client certificate")
+        return self.unavailable(str(broken))
 
     async def close(self) -> None:
         self._closed = True

@@ -74,8 +74,9 @@ class Connection(asyncio.Protocol):
             await self._news()
 
     def close(self) -> None:
+        """What is on its way is of no use to anybody, so TLS is not taken leave of: that waits for the other side."""
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()
         self.closed = True
 
     async def _news(self) -> None:

@@ -6,12 +6,14 @@ Owns binding, and who may connect at all. Refuses to open an address that anybod
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from foreman.api.address import TcpAddress
 from foreman.core.errors import InvalidConfiguration
 from foreman.node.configuration import NodeSection
 from foreman.node.configuration.forms import host_and_port
@@ -70,6 +72,18 @@ def open_listeners(node: NodeSection, socket_path: Path) -> list[Listener]:
             listeners += [Listener(_bind_tcp(address, undo.callback), tls, token) for address in node.listen]
         undo.pop_all()
     return listeners
+
+
+def reached_at(node: NodeSection, listeners: Sequence[Listener]) -> str:
+    """Where other nodes reach this one: its first TCP address, by the name it was given there (certificates are for names), else the
+    Unix socket. An address that stands for all of the machine's is called by the machine's host name.
+    """
+    parts = host_and_port(node.listen[0]) if node.listen else None
+    if parts is None or len(listeners) < 2:
+        return listeners[0].address
+    address, port = listeners[1].sock.getsockname()[:2]
+    host = socket.gethostname() if ip_address(address).is_unspecified else parts[0]
+    return str(TcpAddress(host, port, tls=listeners[1].tls is not None))
 
 
 def _tls_context(node: NodeSection) -> ssl.SSLContext | None:

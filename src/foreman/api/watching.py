@@ -37,7 +37,7 @@ class Subscription:
             return connection, await self._calls.begin_stream(connection, "/v1/events", **headers)
         except ConnectionBrokenError as broken:
             connection.close()
-            raise self._calls.unavailable(str(broken)) from broken
+            raise self._calls.broken(broken) from broken
         except BaseException:  # refused or cancelled: the connection has no other owner yet
             connection.close()
             raise

@@ -8,7 +8,7 @@ registration; the supervisor; the lock. A start that fails on its way takes back
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from foreman import __version__
-from foreman.api.listeners import open_listeners
+from foreman.api.listeners import Listener, open_listeners, reached_at
 from foreman.bootstrap.door import Door
 from foreman.core.effects import Effect, EndNode
 from foreman.core.errors import DataDirectoryInvalid, ForemanUnavailable
@@ -78,11 +78,10 @@ class NodePlan:
 class Node:
     """Made by :meth:`start`; ended by :meth:`stop`, or by itself when somebody asks the Foreman to shut down."""
 
-    def __init__(self, plan: NodePlan, data: DataDirectory) -> None:
+    def __init__(self, plan: NodePlan, data: DataDirectory, listeners: Sequence[Listener] = ()) -> None:
         self.plan, self.data = plan, data
         self.configuration = plan.configuration
         self.kinds = self._read_kinds(plan.configuration)
-        self.door: Door | None = None
         self._started = time.monotonic()
         self._stopped = False
         self._inbox, self._stream, self._metrics = Inbox(), EventStream(), Metrics()
@@ -90,7 +89,7 @@ class Node:
         self._directories = WorkingDirectories(data.layout, data.cluster, plan.configuration.disk.min_free_bytes)
         launching = Launching(data, lambda: self.kinds, self._launch_settings)
         self._processes = Processes(self._inbox, launching, self._attach)
-        self._gateway = self._make_gateway()
+        self._gateway = self._make_gateway(listeners)
         self._disk = Disk(self._inbox, self._directories, data.run, self._judge)
         people = People(self._requests, self._stream, self._metrics)
         self._interpreter = Interpreter(self._disk, self._processes, Timers(self._inbox), Cluster(self._inbox, self._gateway), people)
@@ -98,6 +97,7 @@ class Node:
         self._server = Server(machine, self._inbox, self._requests, self._interpreter, check=plan.check, boundary=plan.boundary)
         self._serving: asyncio.Task[EndNode] | None = None
         self.foreman = LocalForeman(self._server, lambda: self.kinds, self._stream, output_of=self._output_of, node_info=self._node_info)
+        self.door = Door(listeners, self.foreman, self._metrics) if listeners else None
 
     @classmethod
     async def start(cls, plan: NodePlan) -> "Node":
@@ -105,7 +105,10 @@ class Node:
         data = await asyncio.to_thread(_open_data, plan.configuration)
         async with AsyncExitStack() as undo:
             undo.callback(data.close)
-            node = cls(plan, data)
+            listeners = open_listeners(plan.configuration.node, data.run / SERVER_SOCKET) if plan.serve else []
+            for listener in listeners:
+                undo.callback(listener.sock.close)
+            node = cls(plan, data, listeners)
             undo.push_async_callback(node._take_apart, keep_workers=False)
             await node._begin()
             undo.pop_all()
@@ -162,9 +165,6 @@ class Node:
     # --- the start ---
 
     async def _begin(self) -> None:
-        if self.plan.serve:
-            listeners = open_listeners(self.configuration.node, self.data.run / SERVER_SOCKET)
-            self.door = Door(listeners, self.foreman, self._metrics)
         scanning = asyncio.create_task(asyncio.to_thread(self._scan))
         try:
             await self._meet_supervisor()
@@ -239,11 +239,11 @@ class Node:
     def _launch_settings(self) -> LaunchSettings:
         return LaunchSettings(self.configuration.disk.output_max_bytes, self.configuration.supervision.watchdog_s)
 
-    def _make_gateway(self) -> Gateway:
+    def _make_gateway(self, listeners: Sequence[Listener]) -> Gateway:
         node, where = self.configuration.node, self.configuration.directory
         scheme, _, rest = where.url.partition(":")
         self._directory = open_directory(f"sqlite:{self.data.path / rest}" if scheme == "sqlite" else where.url)
-        address = f"https://{node.listen[0]}" if node.listen else self._address()
+        address = reached_at(node, listeners) if listeners else self._address()
         record = NodeRecord(self.data.node_id, address, node.capabilities, node.fault_domain or "")
         return Gateway(self._directory, self.data.cluster, record, lease_s=where.lease_s)
 

@@ -33,6 +33,15 @@ class Tls:
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 
+    def client_context(self) -> ssl.SSLContext:
+        """A context for talking to other nodes as this one: its certificate is shown, theirs must be of the same authority.
+
+        Raises OSError, ssl.SSLError.
+        """
+        context = ssl.create_default_context(cafile=self.client_ca)
+        context.load_cert_chain(self.cert, self.key)
+        return context
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSection:
