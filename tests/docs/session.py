@@ -88,12 +88,14 @@ class Session:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._shell is not None
-        for pid, _ in self._staying:
-            if Path(f"/proc/{pid}").exists():
-                os.kill(pid, signal.SIGTERM)
+        staying = [Path(f"/proc/{pid}") for pid, _ in self._staying]
+        for process in filter(Path.exists, staying):
+            os.kill(int(process.name), signal.SIGTERM)
         try:
             async with asyncio.timeout(COMMAND_S):
-                await self._shell.communicate(b"wait\n")
+                while any(_lives(process) for process in staying):
+                    await asyncio.sleep(0.02)
+                await self._shell.communicate(b"")
         except TimeoutError:
             os.killpg(self._shell.pid, signal.SIGKILL)
             await self._shell.wait()
@@ -124,7 +126,7 @@ class Session:
         out = Path(f"{self.folder}.{len(self._staying)}.out")
         for made in (out, Path(f"{out}.err")):
             made.touch()  # the shell makes them only after it has forked, which may be after we look
-        said, code = await self._typed(f"{command.text} >{out} 2>{out}.err & echo $!")
+        said, code = await self._typed(f"{command.text} >{out} 2>{out}.err & echo $!; disown")
         assert code == 0, said
         self._staying.append((int(said.split()[-1]), out))
         try:
@@ -152,6 +154,14 @@ class Session:
 
     def _plain(self, text: str) -> str:
         return text.replace(str(self.folder), SHOWN_AS)
+
+
+def _lives(process: Path) -> bool:
+    """Not gone, and not merely waiting for the shell to notice its end."""
+    try:
+        return (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def difference(shown: tuple[str, ...], said: str) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 from tests.docs.markdown import SHELL, Block, blocks, name_of, pages
 from tests.docs.session import Session, commands_of
 
-NOT_RUN: Final = 0
+NOT_RUN: Final = 2
 """How many blocks are marked as not to be run. Each new one is a promise nobody keeps: count it here, on purpose."""
 _PAGES: Final = [path for path in pages() if any(block.language in SHELL and block.not_run is None for block in blocks(path))]
 
