@@ -228,12 +228,27 @@ def _takes(document: dict[str, Any], operation: dict[str, Any]) -> str:
     return " ".join([*query, *headers]) + ", ".join(fields) or "–"
 
 
+def metrics() -> str:
+    """What /metrics shows, from the registry itself."""
+    from foreman.node.metrics import Metrics
+
+    lines = [_NOTE, "", "# Metrics", "", "`GET /metrics`, Prometheus' text format. A histogram is measured in seconds.", ""]
+    lines += ["| name | type | labels | meaning |", "|---|---|---|---|"]
+    for collector in vars(Metrics()).values():
+        for family in collector.describe() if hasattr(collector, "describe") else ():
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = ", ".join(f"`{label}`" for label in collector._labelnames)
+            lines.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/lifecycle.md": lifecycle,
     "reference/configuration.md": configuration,
     "reference/errors.md": errors,
     "reference/command-line.md": command_line,
     "reference/http-api.md": http_api,
+    "reference/metrics.md": metrics,
 }
 
 
