@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from foreman.api.address import Address, TcpAddress, UnixAddress
 from foreman.api.connection import Connection, ConnectionBrokenError
+from foreman.api.lost_peers import notice_lost_peers
 from foreman.api.problems import error_of_answer
 from foreman.api.wire import JSON, encode
 from foreman.core.errors import ForemanTimeout, ForemanUnavailable
@@ -104,7 +105,9 @@ class Calls:
                 return (await loop.create_unix_connection(Connection, path))[1]
             case TcpAddress(host, port, secure):
                 context = (self._tls or ssl.create_default_context()) if secure else None
-                return (await loop.create_connection(Connection, host, port, ssl=context))[1]
+                transport, connection = await loop.create_connection(Connection, host, port, ssl=context)
+                notice_lost_peers(transport.get_extra_info("socket"))  # an event stream would wait for ever
+                return connection
 
     def unavailable(self, reason: str) -> ForemanUnavailable:
         return ForemanUnavailable(str(self.address), reason)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from foreman.api.address import TcpAddress
+from foreman.api.lost_peers import notice_lost_peers
 from foreman.core.errors import InvalidConfiguration
 from foreman.node.configuration import NodeSection
 from foreman.node.configuration.forms import host_and_port
@@ -102,6 +103,7 @@ def _bind_tcp(address: str, undo: Callable[[Callable[[], None]], object]) -> soc
         sock = socket.socket(family, kind, protocol)
         undo(sock.close)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        notice_lost_peers(sock)  # accepted connections inherit it
         sock.bind(where)
         sock.listen(BACKLOG)
         sock.setblocking(False)

@@ -20,15 +20,20 @@ from uvicorn.server import ServerState
 from foreman.api.app import end_streams
 from foreman.api.doors import App, with_token
 from foreman.api.listeners import BACKLOG, Listener
-from foreman.api.problems import problem, problem_of
+from foreman.api.problems import problem, problem_of, too_large
+from foreman.api.tls_accepting import TlsAccepting
 from foreman.api.wire import PROBLEM_JSON, encode
 from foreman.core.errors import InvalidRequest, NotAuthorized
 
 CLOSE_GRACE_S: Final = 5.0
 KEEP_ALIVE_S: Final = 120
 HEAD_WITHIN_S: Final = 20.0
+BODY_WITHIN_S: Final = 60.0
 LARGEST_HEAD_BYTES: Final = 64 * 1024
+LARGEST_REQUEST_BYTES: Final = 8 << 20
+"""As it comes on the wire: a body in the smallest chunks is seven times as long as what it holds."""
 MOST_CONNECTIONS: Final = 2048
+"""On one listener: whoever fills a TCP address cannot shut out who comes by the Unix socket."""
 _PEER: Final = struct.Struct("3i")
 
 
@@ -36,6 +41,8 @@ class _Connection(HttpToolsProtocol):
     """uvicorn's protocol with bounds: whose connection, how many, how large a head, and how long it may take."""
 
     _head_bytes = 0
+    _wire_bytes = 0
+    _in_head = True
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base
@@ -44,18 +51,27 @@ class _Connection(HttpToolsProtocol):
         if refusal is not None:
             self._answer(refusal)
             return
-        self._deadline = self.loop.call_later(HEAD_WITHIN_S, transport.close)
+        self._set_deadline(HEAD_WITHIN_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not self.transport.is_closing():
-            super().data_received(data)
+        if self.transport.is_closing():
+            return
+        self._wire_bytes += len(data)
+        super().data_received(data)
+        served: Any = self.cycle  # None before the first request, whatever uvicorn declares
+        if self._deadline is None and served is not None and served.response_complete:
+            self._set_deadline(HEAD_WITHIN_S)  # empty lines between requests begin none, and uvicorn has stopped its own clock
+        # The parser keeps a header that does not end to itself, so what it was fed is counted too.
+        if self._wire_bytes > (LARGEST_HEAD_BYTES if self._in_head else LARGEST_REQUEST_BYTES) and not self.transport.is_closing():
+            self._answer(self._too_much())
 
     def on_message_begin(self) -> None:
-        self._head_bytes = 0
+        self._head_bytes, self._in_head = 0, True
+        self._set_deadline(HEAD_WITHIN_S)
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -67,13 +83,23 @@ class _Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._unset_deadline()
+        self._wire_bytes, self._in_head = 0, False
+        self._set_deadline(BODY_WITHIN_S)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._wire_bytes = 0
+        self._unset_deadline()
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         too_much = self._head_bytes > LARGEST_HEAD_BYTES
-        why = f"the head of the request is larger than {LARGEST_HEAD_BYTES} bytes" if too_much else "this is not HTTP/1.1"
-        self._answer({**problem_of(InvalidRequest([why])), "status": 431 if too_much else 400})
+        self._answer(self._too_much() if too_much else {**problem_of(InvalidRequest(["this is not HTTP/1.1"])), "status": 400})
+
+    def _too_much(self) -> dict[str, Any]:
+        if not self._in_head:
+            return too_large(LARGEST_REQUEST_BYTES)
+        return {**problem_of(InvalidRequest([f"the head of the request is larger than {LARGEST_HEAD_BYTES} bytes"])), "status": 431}
 
     def _count(self, more: bytes) -> None:
         self._head_bytes += len(more)
@@ -94,6 +120,11 @@ class _Connection(HttpToolsProtocol):
         self.transport.write(head % (PROBLEM_JSON.encode(), len(content)) + content)
         self.transport.close()
 
+    def _set_deadline(self, within_s: float) -> None:
+        """For the whole of what comes next, so that a byte now and then does not help."""
+        self._unset_deadline()
+        self._deadline = self.loop.call_later(within_s, self.transport.close)
+
     def _unset_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -113,22 +144,25 @@ async def serving(app: FastAPI, listeners: Sequence[Listener], *, close_grace_s:
     On leaving: no new connection is accepted, streams end, requests under way have ``close_grace_s`` to finish, then they are
     cancelled. The sockets are closed; the file of a Unix socket is left to whoever bound it.
     """
-    state = ServerState()
-    servers: list[asyncio.Server] = []
+    states = [ServerState() for _ in listeners]
+    servers: list[asyncio.Server | TlsAccepting] = []
     try:
-        for listener in listeners:
-            servers.append(await _serve_on(app, listener, state))  # noqa: PERF401 (what is open must be known when the next fails)
+        for listener, state in zip(listeners, states, strict=True):
+            servers.append(await _serve_on(app, listener, state))  # one by one: what is open must be known when the next fails
         yield
     finally:
         for server in servers:
-            server.close()
+            if isinstance(server, TlsAccepting):
+                await server.close()
+            else:
+                server.close()
         for listener in listeners:
             listener.sock.close()
         end_streams(app)
-        await _drain(state, close_grace_s)
+        await asyncio.gather(*(_drain(state, close_grace_s) for state in states))
 
 
-async def _serve_on(app: FastAPI, listener: Listener, state: ServerState) -> asyncio.Server:
+async def _serve_on(app: FastAPI, listener: Listener, state: ServerState) -> asyncio.Server | TlsAccepting:
     guarded = app if listener.token is None else with_token(cast("App", app), listener.token)
     config = uvicorn.Config(
         cast("Any", guarded),
@@ -150,7 +184,9 @@ async def _serve_on(app: FastAPI, listener: Listener, state: ServerState) -> asy
 
     if listener.sock.family == socket.AF_UNIX:
         return await loop.create_unix_server(connection, sock=listener.sock, backlog=BACKLOG)
-    return await loop.create_server(connection, sock=listener.sock, ssl=listener.tls, backlog=BACKLOG)
+    if listener.tls is not None:
+        return TlsAccepting(listener.sock, listener.tls, connection)
+    return await loop.create_server(connection, sock=listener.sock, backlog=BACKLOG)
 
 
 async def _drain(state: ServerState, grace_s: float) -> None:

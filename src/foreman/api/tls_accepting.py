@@ -1,0 +1,84 @@
+"""Accepts TLS connections: so many handshakes at once, each in bounded time, and said why one failed.
+
+Owns a connection until its handshake is done; from then on it is its protocol's. asyncio's own server would begin as many handshakes as
+strangers open connections, each with a descriptor of this process; here the rest waits in the kernel's queue.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+MOST_HANDSHAKES: Final = 64
+HANDSHAKE_WITHIN_S: Final = 10.0
+FAREWELL_WITHIN_S: Final = 2.0
+PAUSE_S: Final = 1.0
+"""After an accept that failed (no descriptor left), and between two lines about refused handshakes."""
+
+log = structlog.get_logger("foreman.api")
+
+
+class TlsAccepting:
+    """Accepts on ``sock`` from its making until :meth:`close`. ``make``: the protocol of one connection."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, make: Callable[[], asyncio.Protocol]) -> None:
+        self._sock, self._context, self._make = sock, context, make
+        self._room = asyncio.Semaphore(MOST_HANDSHAKES)
+        self._loop = asyncio.get_running_loop()
+        self._told_at, self._untold = self._loop.time() - PAUSE_S, 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._begin(self._accept())
+
+    async def close(self) -> None:
+        """No more are accepted; handshakes under way are broken off."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        while True:
+            await self._room.acquire()
+            try:
+                sock, _ = await self._loop.sock_accept(self._sock)
+            except OSError as error:
+                self._room.release()
+                log.error("no connection can be accepted", reason=error.strerror)
+                await asyncio.sleep(PAUSE_S)
+            else:
+                self._begin(self._shake_hands(sock), sock)
+
+    async def _shake_hands(self, sock: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                self._make, sock, ssl=self._context,
+                ssl_handshake_timeout=HANDSHAKE_WITHIN_S, ssl_shutdown_timeout=FAREWELL_WITHIN_S,
+            )  # fmt: skip
+        except OSError as error:  # what a stranger does, in all its forms
+            sock.close()
+            self._tell(error)
+        finally:
+            self._room.release()
+
+    def _tell(self, error: OSError) -> None:
+        """At most a line a second: whoever knocks cannot fill the log."""
+        if self._loop.time() - self._told_at < PAUSE_S:
+            self._untold += 1
+            return
+        reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error.strerror or str(error)
+        log.warning("a TLS handshake failed", reason=reason, others=self._untold)
+        self._told_at, self._untold = self._loop.time(), 0
+
+    def _begin(self, work: Coroutine[Any, Any, None], sock: socket.socket | None = None) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, sock))
+
+    def _ended(self, sock: socket.socket | None, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if sock is not None and task.cancelled():  # maybe before its first step
+            sock.close()
