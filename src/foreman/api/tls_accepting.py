@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import structlog
 
-MOST_HANDSHAKES: Final = 64
-HANDSHAKE_WITHIN_S: Final = 10.0
+MOST_HANDSHAKES: Final = 256
+HANDSHAKE_WITHIN_S: Final = 5.0
 FAREWELL_WITHIN_S: Final = 2.0
 PAUSE_S: Final = 1.0
 """After an accept that failed (no descriptor left), and between two lines about refused handshakes."""
