@@ -103,6 +103,14 @@ async def test_what_stands_around_a_body_has_an_end(
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
 
 
+async def test_nonsense_fills_no_log(socket_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    reader, writer = await asyncio.open_unix_connection(socket_path)
+    writer.write(b"\0nonsense\r\n\r\n")
+    assert (await _until_closed(reader)).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+    assert (caplog.text, *capfd.readouterr()) == ("", "", "")
+
+
 # --- two-faced: what one parser takes for a body and another for a request (RFC 9112, 11.2) ---
 
 

@@ -171,6 +171,7 @@ async def _serve_on(app: FastAPI, listener: Listener, state: ServerState) -> asy
         lifespan="off",
         access_log=False,
         log_config=None,
+        log_level="error",  # not a line for each stranger who speaks no HTTP
         proxy_headers=False,
         server_header=False,
         date_header=False,
