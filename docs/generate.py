@@ -237,7 +237,7 @@ def metrics() -> str:
     for collector in vars(Metrics()).values():
         for family in collector.describe() if hasattr(collector, "describe") else ():
             name = f"{family.name}_total" if family.type == "counter" else family.name
-            labels = ", ".join(f"`{label}`" for label in collector._labelnames)
+            labels = ", ".join(f"`{label}`" for label in collector._labelnames)  # noqa: SLF001 - no public name
             lines.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
     return "\n".join(lines) + "\n"
 
