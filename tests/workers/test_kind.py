@@ -1,5 +1,7 @@
 """Which kinds a node knows: the built-in ones, installed ones, configured ones; a broken distribution costs only its own."""
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -43,3 +45,14 @@ def test_params_are_checked_by_the_kind() -> None:
     kinds.check("storage", {"logs": ["log_1"]})
     with pytest.raises(InvalidParams):
         kinds.check("storage", {"logs": ["../evil"]})
+
+
+def test_checking_params_loads_no_server() -> None:
+    """The node's server checks params while it starts; what serves is loaded by the supervisor alone."""
+    program = (
+        "import sys, foreman.workers.kind as kind\n"
+        "assert kind.LOG.check_params({}) == kind.STORAGE.check_params({}) == []\n"
+        "print(*sorted({'asyncio', 'ssl', 'hiredis', 'msgspec', 'lmdb', 'redis'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert ran.stdout.split() == []

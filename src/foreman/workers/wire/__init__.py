@@ -22,23 +22,40 @@ Handlers run on the loop and must not block it. Their arguments are always ``byt
 the command's name (the wire has checked both).
 """
 
-from foreman.workers.wire import replies
-from foreman.workers.wire.connection import Pending, RespConnection
-from foreman.workers.wire.limits import Limits
-from foreman.workers.wire.listening import Listening, listen
-from foreman.workers.wire.server import Command, RespServer
-from foreman.workers.wire.transactions import check_transaction, decode_transaction, encode_transaction
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = [
-    "Command",
-    "Limits",
-    "Listening",
-    "Pending",
-    "RespConnection",
-    "RespServer",
-    "check_transaction",
-    "decode_transaction",
-    "encode_transaction",
-    "listen",
-    "replies",
-]
+if TYPE_CHECKING:
+    from foreman.workers.wire import replies as replies
+    from foreman.workers.wire.connection import Pending as Pending
+    from foreman.workers.wire.connection import RespConnection as RespConnection
+    from foreman.workers.wire.limits import Limits as Limits
+    from foreman.workers.wire.listening import Listening as Listening
+    from foreman.workers.wire.listening import listen as listen
+    from foreman.workers.wire.server import Command as Command
+    from foreman.workers.wire.server import RespServer as RespServer
+    from foreman.workers.wire.transactions import check_transaction as check_transaction
+    from foreman.workers.wire.transactions import decode_transaction as decode_transaction
+    from foreman.workers.wire.transactions import encode_transaction as encode_transaction
+
+_HOME: Final = {
+    "Command": "server",
+    "Limits": "limits",
+    "Listening": "listening",
+    "Pending": "connection",
+    "RespConnection": "connection",
+    "RespServer": "server",
+    "check_transaction": "transactions",
+    "decode_transaction": "transactions",
+    "encode_transaction": "transactions",
+    "listen": "listening",
+}
+"""Name → the module it is loaded from when first used: the Foreman checks params with a module beside them and needs no server for it."""
+
+__all__ = sorted([*_HOME, "replies"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
