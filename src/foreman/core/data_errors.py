@@ -10,6 +10,7 @@ from foreman.core.errors import ForemanError
 
 __all__ = [
     "DataPlaneError",
+    "DurableVersionAhead",
     "InvalidCommand",
     "Locked",
     "NewerEpochExists",
@@ -22,6 +23,7 @@ __all__ = [
     "TransactionOutOfOrder",
     "VersionTooNew",
     "VersionTooOld",
+    "WrongKeyRange",
 ]
 
 
@@ -100,6 +102,34 @@ class VersionTooNew(DataPlaneError, code="version_too_new", status=425, word="VE
 
     def __str__(self) -> str:
         return f"the newest version here is {self.newest}"
+
+
+class WrongKeyRange(DataPlaneError, code="wrong_key_range", status=421, word="WRONGRANGE", fields=("begin", "end")):
+    """The worker holds begin <= key < end only; "" as ``end``: through the last key. Bytes that are not printable are ``%XX``, as in URLs."""
+
+    def __init__(self, begin: str, end: str) -> None:
+        super().__init__(begin, end)
+        self.begin, self.end = begin, end
+
+    def __str__(self) -> str:
+        through = f"below {self.end}" if self.end else "through the last"
+        return f"this worker holds only the keys from {self.begin or 'the first'} {through}; ask one that holds the others"
+
+
+class DurableVersionAhead(
+    DataPlaneError, code="durable_version_ahead", status=409, word="DURABLEAHEAD", fields=("durable_version", "last_version")
+):
+    """``durable_version`` is on this worker's disk and cannot be rolled back; what it was to go on from ends at ``last_version``."""
+
+    def __init__(self, durable_version: int, last_version: int) -> None:
+        super().__init__(durable_version, last_version)
+        self.durable_version, self.last_version = int(durable_version), int(last_version)
+
+    def __str__(self) -> str:
+        return (
+            f"version {self.durable_version} is durable here and the logs are said to end at {self.last_version}: "
+            "reset this worker, or use another"
+        )
 
 
 class TooLarge(DataPlaneError, code="too_large", status=413, word="TOOLARGE", fields=("what", "size", "limit")):

@@ -91,7 +91,11 @@ class StopSpec:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Resource limits of one worker (setrlimit(2)). None: inherited. ``memory_bytes`` bounds the address space (RLIMIT_AS)."""
+    """Resource limits of one worker (setrlimit(2)).
+
+    None: inherited. ``memory_bytes`` bounds its data
+    (RLIMIT_DATA: an address space bound would count what LMDB maps).
+    """
 
     nofile: int | None = None
     memory_bytes: int | None = None

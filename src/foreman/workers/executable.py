@@ -1,1 +1,0 @@
-"""A kind that is any program from configuration. (Being written.)"""
