@@ -112,8 +112,6 @@ def doctor(data: DataFlag = None, json: AsJson = False) -> None:  # noqa: FBT002
         print_table(("", "WHERE", "WHAT", "TO DO"), rows, empty="all is in order")
     wrong = sum(finding.severity is Severity.WRONG for finding in findings)
     if wrong:
-        print(
-            f"foreman: {wrong} {'thing is' if wrong == 1 else 'things are'} wrong in {configuration.node.data}; what to do stands beside each",
-            file=sys.stderr,
-        )
+        many = "1 thing is" if wrong == 1 else f"{wrong} things are"
+        print(f"foreman: {many} wrong in {configuration.node.data}; what to do stands beside each", file=sys.stderr)
         raise typer.Exit(1)

@@ -128,4 +128,17 @@ async def _succeeds(argv: tuple[str, ...], directory: str) -> bool:
         if process.returncode is None:  # cut off by the time-out or by the worker's end: it and all it started
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _reaped(process)
+
+
+async def _reaped(process: asyncio.subprocess.Process) -> None:
+    """Returns when the killed process is gone, even if its probe is cancelled once more meanwhile."""
+    waiting = asyncio.ensure_future(process.wait())
+    again: asyncio.CancelledError | None = None
+    while not waiting.done():
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError as cancelled:
+            again = cancelled
+    if again is not None:
+        raise again
