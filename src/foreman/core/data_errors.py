@@ -105,7 +105,7 @@ class VersionTooNew(DataPlaneError, code="version_too_new", status=425, word="VE
 
 
 class WrongKeyRange(DataPlaneError, code="wrong_key_range", status=421, word="WRONGRANGE", fields=("begin", "end")):
-    """The worker holds begin <= key < end only; "" as ``end``: through the last key. Bytes that are not printable are ``%XX``, as in URLs."""
+    """The worker holds begin <= key < end only; "" as ``end``: through the last key. Unprintable bytes are ``%XX``, as in URLs."""
 
     def __init__(self, begin: str, end: str) -> None:
         super().__init__(begin, end)
