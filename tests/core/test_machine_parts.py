@@ -165,7 +165,8 @@ def every_error(root: type[ForemanError] = ForemanError) -> list[type[ForemanErr
 
 def example(error: type[ForemanError]) -> ForemanError:
     values: dict[str, Any] = {
-        "errno": 5, "durable_version": 7, "last_version": 6, "free": 1, "needed": 2, "timeout": 1.5, "status": 403, "expected": 4, "epoch": 5, "generation": 1, "oldest": 1,
+        "errno": 5, "free": 1, "needed": 2, "timeout": 1.5, "status": 403, "expected": 4, "epoch": 5, "generation": 1, "oldest": 1,
+        "durable_version": 7, "last_version": 6,
         "newest": 2, "size": 3, "limit": 4, "workers": {"a": "starting"}, "failures": {"a": "b"}, "problems": ("p",), "known": ("log",),
     }  # fmt: skip
     return error(*(values.get(name, name) for name in error.fields))
