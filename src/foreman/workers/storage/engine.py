@@ -85,30 +85,25 @@ class Engine:
         return int(self._env.info()["map_size"])
 
     async def write(
-        self,
-        transactions: Sequence[Settled],
-        change: Callable[[Stored], Stored],
-        then: Callable[[], None] = lambda: None,
-        *,
-        drop: bool = False,
+        self, transactions: Sequence[Settled], change: Callable[[Stored], Stored], then: Callable[[], None] = lambda: None
     ) -> None:
-        """Apply ``transactions`` and the changed record in one durable LMDB transaction; ``drop``: all data goes first.
+        """Apply ``transactions`` and the changed record in one durable LMDB transaction.
 
         ``then`` runs in the loop, in the same step in which reads begin to see it. Not to be cancelled. Raises StorageFault:
         nothing of it happened.
         """
         async with self._one_write:
             target = change(self.stored)
-            while (stored := await self._try_to_commit(transactions, target, drop=drop)) is None:
+            while (stored := await self._try_to_commit(transactions, target)) is None:
                 self._grow()
             self._begin_reading()
             self.stored = stored
             then()
 
-    async def _try_to_commit(self, transactions: Sequence[Settled], target: Stored, *, drop: bool) -> Stored | None:
+    async def _try_to_commit(self, transactions: Sequence[Settled], target: Stored) -> Stored | None:
         """What is durable now; None when the map is too small."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, transactions, target, drop)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, transactions, target)
         except lmdb.MapFullError:
             return None
         except lmdb.Error as error:
@@ -131,12 +126,9 @@ class Engine:
             self._read.abort()
             self._read = None
 
-    def _commit(self, transactions: Sequence[Settled], target: Stored, drop: bool) -> Stored:  # noqa: FBT001 - an executor passes no names
+    def _commit(self, transactions: Sequence[Settled], target: Stored) -> Stored:
         """In the writer's thread."""
         with self._env.begin(write=True) as txn:
-            if drop:
-                txn.drop(self._data, delete=False)
-                target = replace(target, nodes=0)
             tree = KeyTree(txn, self._data, nodes=target.nodes, next_node=target.next_node)
             for transaction in _merged(transactions):
                 for begin, end in transaction.ranges:
