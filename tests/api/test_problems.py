@@ -20,6 +20,7 @@ FACTS: dict[str, st.SearchStrategy[Any]] = {
     "errno": st.integers(0, 200), "free": st.integers(0, 2**60), "needed": st.integers(0, 2**60), "size": st.integers(0, 2**40),
     "limit": st.integers(0, 2**40), "expected": st.integers(0, 2**64 - 1), "epoch": st.integers(0, 2**40),
     "generation": st.integers(0, 2**40), "oldest": st.integers(0, 2**64 - 1), "newest": st.integers(0, 2**64 - 1),
+    "durable_version": st.integers(0, 2**64 - 1), "last_version": st.integers(0, 2**64 - 1),
     "timeout": st.floats(0.001, 1e5), "known": st.lists(NAMES), "problems": st.lists(st.text()), "status": st.sampled_from([401, 403]),
     "failures": st.dictionaries(NAMES, st.text()), "workers": st.dictionaries(NAMES, st.text()),
 }  # fmt: skip
@@ -49,7 +50,8 @@ def test_an_error_is_the_same_after_the_way_through_json(data: st.DataObject, ki
 @pytest.mark.parametrize("kind", _classes(), ids=lambda kind: kind.__name__)
 async def test_an_error_is_the_same_at_both_ends_of_the_socket(fake: FakeForeman, remote: RemoteForeman, kind: type[ForemanError]) -> None:
     simple: dict[str, Any] = {"known": ["a"], "problems": ["p"], "workers": {"w": "x"}, "failures": {"w": "x"}, "status": 401}
-    numbers = {"errno", "free", "needed", "size", "limit", "expected", "epoch", "generation", "oldest", "newest", "timeout"}
+    numbers = {"errno", "free", "needed", "size", "limit", "expected", "epoch", "generation", "oldest", "newest", "timeout", "durable_version"}
+    numbers |= {"last_version"}
     error = kind(*(simple.get(name, 7 if name in numbers else "text") for name in kind.fields))
     fake.fail_next("new_worker", error)
     with pytest.raises(kind) as caught:

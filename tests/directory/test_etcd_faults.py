@@ -261,7 +261,7 @@ async def test_an_emptied_etcd_is_told_and_filled_again(server: EtcdServer, tmp_
         gateway = Gateway(directory, "demo", NodeRecord("n1", "unix:/x"), lease_s=2, backoff=QUICK)
         await gateway.start([ServiceInfo("log_1", "log", "demo_log_1")])
         assert await gateway.settled(DEADLINE_S)
-        for number in range(10):
+        for number in range(300):
             await put_stubbornly(directory, number)
         follower = Follower(directory)
         await wait_until_async(lambda: follower.snapshots == 1)
