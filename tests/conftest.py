@@ -8,7 +8,7 @@ from typing import Final
 import psutil
 import pytest
 
-_SLOW_FOLDERS: Final = frozenset({"processes", "cluster"})
+_SLOW_FOLDERS: Final = frozenset({"processes", "cluster", "faults"})
 _GRACE_S: Final = 3.0
 
 
