@@ -15,7 +15,8 @@ import pytest
 
 from foreman.node.supervisor_client import SupervisorClient
 from foreman.node.supervisor_launch import Launch, attach_or_launch
-from foreman.supervisor.protocol import Exited, News, Notified, Output, RunningWorker, StartFailed, StartRequest
+from foreman.supervisor.protocol import Exited, News, Notified, RunningWorker, StartFailed
+from foreman.supervisor.start_request import Output, StartRequest
 
 DEADLINE_S = 20.0
 _News = TypeVar("_News", bound=News)

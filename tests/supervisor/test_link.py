@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from foreman.node.supervisor_client import SupervisorClient, SupervisorUnavailable
 from foreman.node.supervisor_launch import Launch, SupervisorBusy, attach_or_launch, launch_supervisor
-from foreman.supervisor.frames import MAX_REQUEST_BYTES
-from foreman.supervisor.protocol import Exited, Notified, Refused, Started, StopOrder
+from foreman.supervisor.protocol import MAX_REQUEST_BYTES, Exited, Notified, Refused, Started
+from foreman.supervisor.start_request import StopOrder
 from tests.deadline import wait_until_async
 from tests.supervisor.conftest import DEADLINE_S, Bench
 

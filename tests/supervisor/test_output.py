@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from foreman.supervisor.protocol import Exited, Output, OutputLost
+from foreman.supervisor.protocol import Exited, OutputLost
+from foreman.supervisor.start_request import Output
 from tests.deadline import wait_until_async
 from tests.supervisor.conftest import Bench
+
+
+async def until_written(folder: Path) -> None:
+    """``writes`` has said its last line, and it is in the file."""
+    await wait_until_async(lambda: "00009999 " in "".join(file.read_text() for file in folder.glob("current")))
 
 
 async def test_both_streams_are_kept_in_order_to_the_last_byte(bench: Bench) -> None:
@@ -26,7 +32,7 @@ async def test_output_is_rotated_and_bounded(bench: Bench) -> None:
     await bench.start("a", "writes", output=spec, env={"FOREMAN_PARAMS": '{"bytes": 1000000}'})
     await bench.ready("a")
     folder = Path(spec.directory)
-    await wait_until_async(lambda: b"00009999 " in (folder / "current").read_bytes() + (folder / "1").read_bytes())
+    await until_written(folder)
     assert sorted(os.listdir(folder)) == ["1", "2", "current"]
     kept = b"".join((folder / name).read_bytes() for name in ("2", "1", "current"))
     assert 100_000 <= len(kept) <= 150_000
@@ -38,6 +44,7 @@ async def test_one_file_alone_is_begun_anew(bench: Bench) -> None:
     spec = Output(str(bench.directory("a") / "output"), max_bytes=10_000, files=1)
     await bench.start("a", "writes", output=spec, env={"FOREMAN_PARAMS": '{"bytes": 1000000}'})
     await bench.ready("a")
+    await until_written(Path(spec.directory))
     assert os.listdir(spec.directory) == ["current"]
     assert (Path(spec.directory) / "current").stat().st_size <= 10_000
 

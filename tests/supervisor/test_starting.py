@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from foreman.supervisor.protocol import Limits, Refused, Started
+from foreman.supervisor.protocol import Refused, Started
+from foreman.supervisor.start_request import Limits
 from tests.deadline import wait_until_async
 from tests.supervisor.conftest import Bench
 

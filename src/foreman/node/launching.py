@@ -17,7 +17,7 @@ from foreman.core.manifest import params_json
 from foreman.node.data_directory import DataDirectory
 from foreman.node.other_user import make_room
 from foreman.node.run_directory import SERVER_SOCKET, worker_run_directory
-from foreman.supervisor.protocol import Limits, Output, StartRequest, StopOrder
+from foreman.supervisor.start_request import Limits, Output, StartRequest, StopOrder
 
 OUTPUT_FILES: Final = 4
 

@@ -11,19 +11,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any, Final, cast
 
-from foreman.supervisor.frames import MAX_REPLY_BYTES, MAX_REQUEST_BYTES, FrameError, FrameReader, encode_frame
+from foreman.kernel.wire import FrameReader, ProtocolError, encode_frame, from_plain
 from foreman.supervisor.protocol import (
+    MAX_REPLY_BYTES,
+    MAX_REQUEST_BYTES,
     PROTOCOL_VERSION,
     Ack,
     Configure,
     Hello,
-    Kill,
     List,
     News,
     Preload,
-    ProtocolError,
     Refusal,
     Refused,
     Request,
@@ -31,12 +32,11 @@ from foreman.supervisor.protocol import (
     Shutdown,
     Signal,
     Started,
-    StartRequest,
     Welcome,
     parse_news,
     request_message,
 )
-from foreman.supervisor.strict import from_plain
+from foreman.supervisor.start_request import StartRequest
 
 SOCKET: Final = "supervisor.sock"
 _HELLO_TIMEOUT_S: Final = 10.0
@@ -73,7 +73,7 @@ class _Wire(asyncio.Protocol):
         try:
             for message in self._reader.frames():
                 self._client._on_message(message)  # noqa: SLF001 - two halves of one thing
-        except (FrameError, ProtocolError) as error:
+        except ProtocolError as error:
             self._client._fail(f"the supervisor says what nobody understands: {error}")  # noqa: SLF001 - the same
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -126,8 +126,7 @@ class SupervisorClient:
         Raises Refused: busy (somebody holds the lock), already_running (another incarnation), already_ended, stopping, news_full, or
         failed with errno and path: then no process of it exists. The news say the same in the order of things.
         """
-        answer = await self._ask(request)
-        return Started(request.id, request.incarnation, int(answer["pid"]))
+        return from_plain(Started, await self._ask(request))
 
     async def signal(self, id: str, incarnation: str, signum: int, *, group: bool = False) -> None:
         """Raises Refused (not_running)."""
@@ -135,7 +134,7 @@ class SupervisorClient:
 
     async def kill(self, id: str, incarnation: str) -> None:
         """KILL to everything it started. Its end is news. Raises Refused (not_running)."""
-        await self._ask(Kill(id, incarnation))
+        await self._ask(Signal(id, incarnation, SIGKILL, group=True))
 
     async def list(self) -> list[RunningWorker]:
         """Every worker it has: what a new server adopts."""

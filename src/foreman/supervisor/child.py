@@ -15,30 +15,29 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from foreman.kernel.processes import ProcessArea, die_with_parent, set_name
-from foreman.supervisor.protocol import StartRequest
+from foreman.supervisor.start_request import StartRequest
 
-LOCK_FD: Final = 3
 _REPORT_FD: Final = 4
 _FAILED: Final = 127
 _RUNS: Final = b"+"
-_PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 @dataclass(frozen=True, slots=True)
 class ChildPlan:
     request: StartRequest
     parent: int
-    null: int
-    output: int
-    lock: int
-    report: int
-    area: ProcessArea
     descriptor_limits: tuple[int, int]
+    area: ProcessArea
+    not_default: Sequence[int]
+    """Signals that are not as at the start of a program."""
+    descriptors: Sequence[int]
+    """What becomes 0, 1, 2, 3 (the lock) and 4 (the report, closed when the program runs)."""
 
 
 def become_worker(plan: ChildPlan) -> NoReturn:
@@ -47,12 +46,12 @@ def become_worker(plan: ChildPlan) -> NoReturn:
         gc.freeze()
         die_with_parent(plan.parent)
         os.setsid()
-        _arrange_descriptors(plan)
+        _arrange_descriptors(plan.descriptors)
         os.umask(plan.request.umask)
         _set_limits(plan)
         _change_user(plan)
         os.chdir(plan.request.cwd)
-        run = _python(plan) if isinstance(plan.request.program, str) else _program(plan.request.program, plan.request.env)
+        run = _python(plan) if isinstance(plan.request.program, str) else _program(plan, plan.request.program)
     except BaseException as error:  # the edge of a process: whatever it is, the parent must hear of it
         _report_failure(error)
         os._exit(_FAILED)
@@ -61,20 +60,21 @@ def become_worker(plan: ChildPlan) -> NoReturn:
     os._exit(_call(run))
 
 
-def _arrange_descriptors(plan: ChildPlan) -> None:
+def _arrange_descriptors(descriptors: Sequence[int]) -> None:
     """Everything moves out of the way first, so that no step overwrites what a later one needs."""
-    wanted = ((plan.null, 0), (plan.output, 1), (plan.output, 2), (plan.lock, LOCK_FD), (plan.report, _REPORT_FD))
-    moved = [(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REPORT_FD + 1), target) for fd, target in wanted]
-    for fd, target in moved:
+    moved = [fd if fd > _REPORT_FD else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REPORT_FD + 1) for fd in descriptors]
+    for target, fd in enumerate(moved):
         os.dup2(fd, target, inheritable=target != _REPORT_FD)
     os.closerange(_REPORT_FD + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def _reset_signals(ignored: tuple[int, ...]) -> None:
-    """Default dispositions, none blocked: as at the start of any program."""
+def _reset_signals(plan: ChildPlan, but: Sequence[int] = ()) -> None:
+    """Default dispositions, none blocked: as at the start of any program. ``but``: stay as they are."""
     signal.set_wakeup_fd(-1)
-    for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(signum, signal.SIG_IGN if signum in ignored else signal.SIG_DFL)
+    for signum in plan.not_default:
+        if signum not in but:
+            signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _set_limits(plan: ChildPlan) -> None:
@@ -104,34 +104,31 @@ def _change_user(plan: ChildPlan) -> None:
     die_with_parent(plan.parent)
 
 
-def _program(argv: tuple[str, ...], env: Any) -> NoReturn:
-    _reset_signals(ignored=())
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+def _program(plan: ChildPlan, argv: tuple[str, ...]) -> NoReturn:
+    _reset_signals(plan)
     try:
-        os.execvpe(argv[0], argv, dict(env))
+        os.execvpe(argv[0], argv, dict(plan.request.env))
     except OSError as error:
         raise OSError(error.errno, error.strerror, argv[0]) from error
 
 
-def _python(plan: ChildPlan) -> Any:
+def _python(plan: ChildPlan) -> Callable[[], object]:
     """The function to call, in a process that looks like one that was started for it alone."""
     request = plan.request
     assert isinstance(request.program, str)
+    # Here and not before the fork, in memory that is warm: setenv(3) keeps every value it ever had for ever.
     os.environ.clear()
     os.environ.update(request.env)
-    entries = [os.fsencode(f"{name}={value}") for name, value in request.env.items()]
-    plan.area.rewrite(f"foreman worker {request.id}".encode(), sorted(entries, key=lambda entry: not entry.startswith(b"FOREMAN_INC")))
+    # Should there be too little room for all, what says whose it is comes first.
+    entries = sorted(request.env.items(), key=lambda entry: not entry[0].startswith("FOREMAN_INC"))
+    plan.area.rewrite(f"foreman worker {request.id}".encode(), [os.fsencode(f"{name}={value}") for name, value in entries])
     set_name(f"fm-{request.id}")
     sys.argv = [request.program]
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as the process
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    _reset_signals(_PYTHON_IGNORES)
+    _reset_signals(plan, but=(signal.SIGPIPE, signal.SIGXFSZ))  # Python ignores them
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    gc.enable()
     module, _, function = request.program.partition(":")
-    return getattr(import_module(module), function)
+    found: Callable[[], object] = getattr(import_module(module), function)
+    return found
 
 
 def _report_failure(error: BaseException) -> None:
@@ -145,7 +142,7 @@ def _report_failure(error: BaseException) -> None:
         traceback.print_exception(error)
 
 
-def _call(function: Any) -> int:
+def _call(function: Callable[[], object]) -> int:
     """The exit code, as Python itself would give it."""
     code = 0
     try:

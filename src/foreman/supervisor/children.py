@@ -8,30 +8,27 @@ Every descendant has a root among our children, so when none of those is the wor
 
 import fcntl
 import os
-import select
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 
+from foreman.kernel.loop import Loop
 from foreman.kernel.processes import children, environment_of, open_files, stat_of
-from foreman.supervisor.loop import Loop
 from foreman.supervisor.output import WorkerOutput
-from foreman.supervisor.protocol import News, OutputLost, Refusal, Refused, Started, StartFailed, StartRequest
+from foreman.supervisor.protocol import News, OutputLost, Refusal, Refused, Started, StartFailed
 from foreman.supervisor.spawn import Spawner
+from foreman.supervisor.start_request import StartRequest
 from foreman.supervisor.worker import StartWaiter, Worker
 
 
 class ChildTable:
-    def __init__(self, loop: Loop, spawner: Spawner, publish: Callable[[News], None], on_end: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, spawner: Spawner, publish: Callable[[News], None], on_end: Callable[[Worker], None]) -> None:
         """``on_end``: called after each proof of exit."""
         self._loop, self._spawner, self._publish, self._on_end = loop, spawner, publish, on_end
         self._by_id: dict[str, Worker] = {}
         self._by_pid: dict[int, Worker] = {}
         self._leaving: dict[int, Worker] = {}
         loop.on_signal(signal.SIGCHLD, self._reap)
-
-    def __len__(self) -> int:
-        return len(self._by_id)
 
     def workers(self) -> list[Worker]:
         return list(self._by_id.values())
@@ -53,7 +50,7 @@ class ChildTable:
         while near is None and (stat := stat_of(pid)) is not None and stat.parent not in {0, 1, own}:
             pid = stat.parent
             near = self._by_pid.get(pid)
-        if near is not None and near.report_open and _is_readable(near.process.report):
+        if near is not None:
             self._hear_report(near)  # that it runs is told before what it says
         return near
 
@@ -66,36 +63,38 @@ class ChildTable:
             worker = self._spawn(request)
         elif worker.incarnation != request.incarnation:
             raise Refused(Refusal("already_running", f"incarnation {worker.incarnation} of {request.id} is not gone yet"))
-        if worker.started:
+        if worker.report is None and worker.failure is None:
             waiter(Started(worker.id, worker.incarnation, worker.pid))
         else:
             worker.waiters.append(waiter)
 
     def _spawn(self, request: StartRequest) -> Worker:
+        def on_lost(lost_bytes: int, number: int) -> None:
+            self._publish(OutputLost(request.id, request.incarnation, lost_bytes, number))
+
         process = self._spawner.spawn(request)
-        lock = os.fstat(process.lock)
-
-        def on_lost(number: int) -> None:
-            self._publish(OutputLost(request.id, request.incarnation, output.lost_bytes, number))
-
         output = WorkerOutput(self._loop, request.output, process.output, on_lost)
-        worker = Worker(request, process, output, self._loop.now(), (lock.st_dev, lock.st_ino))
-        self._by_id[request.id] = worker
-        self._by_pid[process.pid] = worker
+        worker = Worker(request, process.pid, process.lock, process.report, output, self._loop.now())
+        self._by_id[request.id] = self._by_pid[process.pid] = worker
         self._loop.watch(process.report, lambda _events: self._hear_report(worker))
         return worker
 
     def _hear_report(self, worker: Worker) -> None:
-        if not worker.report_open:
+        if worker.report is None:
             return
-        worker.report_open = False
-        worker.read_report()
-        self._loop.forget(worker.process.report)
-        os.close(worker.process.report)
-        if worker.started:
-            started = Started(worker.id, worker.incarnation, worker.pid)
-            self._publish(started)
-            self._answer(worker, started)
+        try:
+            report = os.read(worker.report, 4096)
+        except BlockingIOError:
+            if worker.wait_status is None:
+                return
+            report = b""  # it ended without a word, and somebody it started still has the pipe
+        self._loop.forget(worker.report)
+        os.close(worker.report)
+        worker.report = None
+        outcome = worker.understand(report)
+        if isinstance(outcome, Started):  # a failure is told when its process is gone and its lock free
+            self._publish(outcome)
+            self._answer(worker, outcome)
 
     @staticmethod
     def _answer(worker: Worker, outcome: Started | Refusal) -> None:
@@ -103,12 +102,10 @@ class ChildTable:
         for waiter in waiters:
             waiter(outcome)
 
-    # --- signals ---
-
     @staticmethod
-    def signal(worker: Worker, signum: int, *, group: bool) -> None:
+    def signal(worker: Worker, signum: int, *, group: bool = False) -> None:
         """To the leader or its group. A worker that is leaving gets KILL anyway. Raises Refused (failed)."""
-        if worker.ended is not None:
+        if worker.wait_status is not None:
             return
         try:
             if group:
@@ -118,38 +115,31 @@ class ChildTable:
         except PermissionError as error:  # its program changed its user (set-user-ID) to one we may not signal
             raise Refused(Refusal("failed", f"{worker.id} may not be signalled by us", error.errno)) from error
 
-    def kill(self, worker: Worker) -> None:
-        """KILL to the group; what is outside of it follows when the leader has ended. Raises Refused (failed)."""
-        self.signal(worker, signal.SIGKILL, group=True)
-
     # --- exit ---
 
     def _reap(self) -> None:
         while (pid := _next_ended()) is not None:
             worker = self._by_pid.pop(pid, None)
-            if worker is None:
-                os.waitpid(pid, 0)
-                continue
-            with suppress(PermissionError):  # what we may not kill is waited for
-                _signal_group(pid, signal.SIGKILL)
-            _, status, usage = os.wait4(pid, 0)
-            worker.ended = status, usage
-            self._hear_report(worker)
-            self._leaving[pid] = worker
+            if worker is not None:
+                with suppress(PermissionError):  # what we may not kill is waited for
+                    _signal_group(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            if worker is not None:
+                worker.wait_status = status
+                self._hear_report(worker)
+                self._leaving[pid] = worker
         if self._leaving:
             self._clear_up()
 
     def _clear_up(self) -> None:
         """Kill what leaving workers left; let go of those that left nothing. Their deaths bring us here again."""
-        strays = [pid for pid in children() if pid not in self._by_pid]
         held: set[int] = set()
-        for stray in strays:
+        for stray in (pid for pid in children() if pid not in self._by_pid):
             owner = self._owner(stray)
-            if owner is not None and owner.ended is None:
-                continue
-            # One that hides from every sign could belong to any of the leaving: all wait for its end.
-            held |= self._leaving.keys() if owner is None else {owner.pid}
-            _kill_with_group(stray, self._by_pid)
+            if owner is None or owner.wait_status is not None:
+                # One that hides from every sign could belong to any of the leaving: all wait for its end.
+                held |= self._leaving.keys() if owner is None else {owner.pid}
+                _kill_with_group(stray, self._by_pid)
         for pid in self._leaving.keys() - held:
             self._let_go(self._leaving.pop(pid))
 
@@ -161,13 +151,12 @@ class ChildTable:
             return None
         if (worker := self._leaving.get(session) or self._by_pid.get(session)) is not None:
             return worker
-        incarnation = environment_of(stray).get(b"FOREMAN_INCARNATION", b"").decode("utf-8", "replace")
         known = [*self._leaving.values(), *self._by_pid.values()]
-        for worker in known:
-            if worker.incarnation == incarnation:
-                return worker
+        incarnation = environment_of(stray).get(b"FOREMAN_INCARNATION", b"").decode("utf-8", "replace")
+        if (worker := next((worker for worker in known if worker.incarnation == incarnation), None)) is not None:
+            return worker
         files = open_files(stray)
-        return next((worker for worker in known if worker.lock_file in files), None)
+        return next((worker for worker in known if _identity(worker.lock.fileno()) in files), None) if files else None
 
     def _let_go(self, worker: Worker) -> None:
         if worker.watch_timer is not None:
@@ -175,14 +164,14 @@ class ChildTable:
         worker.output.close()
         # Unlocked, not only closed: a worker that is being forked right now has a copy of every descriptor until it closes them, and
         # would hold this lock for that moment, so that an immediate restart met it busy.
-        fcntl.flock(worker.process.lock, fcntl.LOCK_UN)
-        os.close(worker.process.lock)
+        fcntl.flock(worker.lock, fcntl.LOCK_UN)
+        worker.lock.release()
         del self._by_id[worker.id]
         end = worker.end()
         self._publish(end)
         if isinstance(end, StartFailed):
             self._answer(worker, Refusal("failed", end.reason, end.errno, end.path))
-        self._on_end()
+        self._on_end(worker)
 
 
 def _next_ended() -> int | None:
@@ -210,7 +199,6 @@ def _kill_with_group(stray: int, leaders: dict[int, Worker]) -> None:
         os.kill(stray, signal.SIGKILL)
 
 
-def _is_readable(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
+def _identity(fd: int) -> tuple[int, int]:
+    facts = os.fstat(fd)
+    return facts.st_dev, facts.st_ino

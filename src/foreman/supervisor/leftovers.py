@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from typing import Final
 
 from foreman.kernel.processes import all_pids, environment_of, stat_of
@@ -24,10 +25,13 @@ def end_leftovers(notify_socket: str) -> list[int]:
     """
     waiting: dict[int, int] = {}
     for pid in all_pids():
-        if pid != os.getpid() and _concerns(pid, notify_socket) and (fd := _open(pid)) is not None:
+        if pid == os.getpid() or not (_is_leftover(pid, notify_socket) or _is_ending(pid)):
+            continue
+        with suppress(ProcessLookupError):
+            fd = os.pidfd_open(pid)
+            waiting[fd] = pid
             if _is_leftover(pid, notify_socket):
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
-            waiting[fd] = pid
     gone = _wait(waiting)
     for fd in waiting:
         os.close(fd)
@@ -39,18 +43,9 @@ def _is_leftover(pid: int, notify_socket: str) -> bool:
     return environment.get(b"NOTIFY_SOCKET") == os.fsencode(notify_socket) and b"FOREMAN_INCARNATION" in environment
 
 
-def _concerns(pid: int, notify_socket: str) -> bool:
-    if _is_leftover(pid, notify_socket):
-        return True
+def _is_ending(pid: int) -> bool:
     stat = stat_of(pid)
     return stat is not None and stat.exiting and stat.state not in "ZX"
-
-
-def _open(pid: int) -> int | None:
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        return None
 
 
 def _wait(waiting: dict[int, int]) -> set[int]:

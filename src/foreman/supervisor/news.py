@@ -7,13 +7,13 @@ worker is still unacknowledged. So a worker that talks without end costs one mes
 from dataclasses import MISSING, fields, replace
 from typing import Any, Final
 
-from foreman.supervisor.protocol import MAX_OUTSTANDING_NEWS, Exited, News, Notified, OutputLost, StartFailed
+from foreman.supervisor.protocol import MAX_OUTSTANDING_NEWS, Exited, News, Notified, OutputLost, StartFailed, WatchdogOverdue
 
 WINDOW: Final = 1_024
 """Sent and not yet acknowledged, at most."""
 
-_Key = tuple[str, type] | int
-_REPEATED: Final = (Notified, OutputLost)
+_REPEATED: Final = Notified | OutputLost | WatchdogOverdue
+_Key = tuple[str, type]
 NOTHING_SAID: Final[dict[str, Any]] = {field.name: field.default for field in fields(Notified) if field.default is not MISSING}
 
 
@@ -22,7 +22,6 @@ class NewsBuffer:
         self._waiting: dict[_Key, News] = {}
         self._sent: dict[int, News] = {}
         self._next_seq = 1
-        self._count = 0
         self._in_flight: set[_Key] = set()
         self._ended: set[str] = set()
 
@@ -39,19 +38,14 @@ class NewsBuffer:
         return incarnation in self._ended
 
     def add(self, news: News) -> None:
-        if isinstance(news, Exited | StartFailed):
-            self._ended.add(news.incarnation)
-        key = self._key(news)
+        """Of each kind a start has one that waits: most can happen only once, the others are merged."""
+        key = news.incarnation, type(news)
         before = self._waiting.get(key)
         if isinstance(before, Notified) and isinstance(news, Notified):
             news = merged(before, news)
         self._waiting[key] = news
-
-    def _key(self, news: News) -> _Key:
-        if isinstance(news, _REPEATED):
-            return news.incarnation, type(news)
-        self._count += 1
-        return self._count
+        if isinstance(news, Exited | StartFailed):
+            self._ended.add(news.incarnation)
 
     def take(self) -> list[tuple[int, News]]:
         """What may be sent now, numbered."""
@@ -76,10 +70,9 @@ class NewsBuffer:
     def acknowledge(self, seq: int) -> None:
         while self._sent and (first := next(iter(self._sent))) <= seq:
             news = self._sent.pop(first)
+            self._in_flight.discard((news.incarnation, type(news)))
             if isinstance(news, Exited | StartFailed):
                 self._ended.discard(news.incarnation)
-            elif isinstance(news, _REPEATED):
-                self._in_flight.discard((news.incarnation, type(news)))
 
 
 def merged(before: Notified, after: Notified) -> Notified:

@@ -1,7 +1,7 @@
 """The notify socket: what workers say of themselves, as datagrams (sd_notify(3)).
 
 Owns RUN/notify.sock. A datagram is believed only from a process of the worker it speaks for, by the kernel's word (SCM_CREDENTIALS); others
-are dropped and counted. Descriptors that come along are closed at once, which is what BARRIER=1 waits for. One turn takes a bounded number
+are dropped. Descriptors that come along are closed at once, which is what BARRIER=1 waits for. One turn takes a bounded number
 of datagrams and joins those of one worker, so a flood costs its sender more than it costs others.
 
 The socket is 0600 in a 0700 directory. A worker that runs as another user could not reach it; the first start of one opens the way
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from foreman.supervisor.loop import Loop
+from foreman.kernel.loop import Loop
 from foreman.supervisor.protocol import MAX_ENDPOINT_CHARS, MAX_STATUS_CHARS, Notified
 from foreman.supervisor.watchdog import Watchdog
 from foreman.supervisor.worker import Worker
@@ -36,7 +36,6 @@ class NotifySocket:
     ) -> None:
         """``sender``: the worker a process belongs to. ``on_news``: called with what changed. Takes over a path left by a predecessor."""
         self._path, self._watchdog, self._sender, self._on_news = path, watchdog, sender, on_news
-        self.dropped = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.bind(path)
@@ -55,12 +54,10 @@ class NotifySocket:
                 received = self._receive()
             except BlockingIOError:
                 break
-            if received is None:
-                self.dropped += 1
-                continue
-            worker, text = received
-            before = said.get(worker.pid, (worker, Notified(worker.id, worker.incarnation)))[1]
-            said[worker.pid] = worker, self._understand(worker, text, before)
+            if received is not None:
+                worker, text = received
+                before = said.get(worker.pid, (worker, Notified(worker.id, worker.incarnation)))[1]
+                said[worker.pid] = worker, self._understand(worker, text, before)
         for worker, told in said.values():
             fresh = worker.learn(told)
             if fresh is not None:
@@ -84,11 +81,11 @@ class NotifySocket:
         """``before`` with what the lines say. A line that is not understood is as if it were not there."""
         facts: dict[str, object] = {}
         for line in text.split("\n"):
-            name, equals, value = line.partition("=")
-            if not equals:
-                continue
-            if name == "WATCHDOG":
-                self._hear_watchdog(worker, value)
+            name, _, value = line.partition("=")
+            if (name, value) == ("WATCHDOG", "1"):
+                self._watchdog.heard(worker)
+            elif (name, value) == ("WATCHDOG", "trigger"):
+                self._watchdog.trigger(worker)
             elif name in _MEANINGS:
                 field, parse = _MEANINGS[name]
                 parsed = parse(value)
@@ -97,12 +94,6 @@ class NotifySocket:
         if isinstance(extend_s := facts.get("extend_timeout_s"), float):
             self._watchdog.extend(worker, extend_s)
         return replace(before, **facts)  # type: ignore[arg-type] # _MEANINGS pairs each field with a parser of its type
-
-    def _hear_watchdog(self, worker: Worker, value: str) -> None:
-        if value == "1":
-            self._watchdog.heard(worker)
-        elif value == "trigger":
-            self._watchdog.trigger(worker)
 
 
 def _close_all(content: bytes) -> None:

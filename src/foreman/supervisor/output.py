@@ -1,32 +1,33 @@
 """One worker's stdout and stderr: a pipe, copied into files that are rotated and bounded.
 
-Owns the pipe's reading end and the files. It reads a bounded piece a turn and a bounded number of bytes a second, so that a worker
-that writes without end waits in its own write(2) and takes nothing from others. A full disk loses output, counted, and nothing else.
+Owns the pipe's reading end and the files. It reads a bounded piece a turn, and after a large one it waits, so that a worker that writes
+without end waits in its own write(2) and takes nothing from others. A full disk loses output, counted, and nothing else.
 """
 
 import os
 from collections.abc import Callable
 from typing import Final
 
-from foreman.supervisor.loop import READ, Loop, Timer
-from foreman.supervisor.protocol import Output
+from foreman.kernel.loop import READ, Loop
+from foreman.supervisor.start_request import Output
 
 CHUNK_BYTES: Final = 64 << 10
 RATE_BYTES_S: Final = 16 << 20
-BURST_BYTES: Final = 4 << 20
+_LARGE_BYTES: Final = 16 << 10
 _DRAIN_BYTES: Final = 1 << 20
 """At most what a pipe can hold: with no writer left, all of it."""
 
 
 class WorkerOutput:
-    def __init__(self, loop: Loop, spec: Output, pipe: int, on_lost: Callable[[int], None]) -> None:
-        """``pipe``: the reading end, not blocking, ours from now on. ``on_lost``: called with the errno when a file fails anew."""
+    def __init__(self, loop: Loop, spec: Output, pipe: int, on_lost: Callable[[int, int], None]) -> None:
+        """``pipe``: the reading end, not blocking, ours from now on.
+
+        ``on_lost``: called when a file fails anew, with the bytes lost so far and the errno.
+        """
         self._loop, self._spec, self._pipe, self._on_lost = loop, spec, pipe, on_lost
         self._file: int | None = None
         self._size = 0
         self._failing = False
-        self._credit, self._credit_at = float(BURST_BYTES), loop.now()
-        self._pause: Timer | None = None
         self.lost_bytes = 0
         loop.watch(pipe, self._on_readable)
 
@@ -42,18 +43,13 @@ class WorkerOutput:
         size = self._copy()
         if size is None:
             return
-        if not size:
+        if size == 0:
             self._close_pipe()
-            return
-        now = self._loop.now()
-        self._credit = min(BURST_BYTES, self._credit + (now - self._credit_at) * RATE_BYTES_S) - size
-        self._credit_at = now
-        if self._credit < 0:
+        if size >= _LARGE_BYTES:
             self._loop.change(self._pipe, 0)
-            self._pause = self._loop.after(-self._credit / RATE_BYTES_S, self._go_on)
+            self._loop.after(size / RATE_BYTES_S, self._go_on)
 
     def _go_on(self) -> None:
-        self._pause = None
         if self._pipe >= 0:
             self._loop.change(self._pipe, READ)
 
@@ -77,7 +73,7 @@ class WorkerOutput:
             self._close_file()
             if not self._failing:
                 self._failing = True
-                self._on_lost(error.errno or 0)
+                self._on_lost(self.lost_bytes, error.errno or 0)
             return
         self._failing = False
 
@@ -116,8 +112,6 @@ class WorkerOutput:
         self._open()
 
     def _close_pipe(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
         if self._pipe >= 0:
             self._loop.forget(self._pipe)
             os.close(self._pipe)

@@ -4,17 +4,19 @@ The lock is taken before the fork and inherited, so the kernel holds it for as l
 the child before its program runs comes back through a pipe that closes by itself when the program runs.
 """
 
-import fcntl
+import gc
 import os
 import signal
+import sys
+import traceback
 from dataclasses import dataclass
-from typing import Final
+from importlib import import_module
 
+from foreman.kernel.files import LockedFile, try_lock
 from foreman.kernel.processes import ProcessArea
 from foreman.supervisor.child import ChildPlan, become_worker
-from foreman.supervisor.protocol import Refusal, Refused, StartRequest
-
-_ALL_SIGNALS: Final = signal.valid_signals()
+from foreman.supervisor.protocol import Refusal, Refused
+from foreman.supervisor.start_request import StartRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Spawned:
     """A forked process and our ends of what connects us: the lock's copy, the start report, the output."""
 
     pid: int
-    lock: int
+    lock: LockedFile
     report: int
     output: int
 
@@ -33,53 +35,63 @@ class Spawner:
         self._descriptor_limits = descriptor_limits
         self._area = ProcessArea()
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self._not_default: tuple[int, ...] = ()
+
+    def preload(self, modules: tuple[str, ...]) -> dict[str, str]:
+        """Import them for all workers forked from now on, and be ready to fork. Returns those that failed, and why."""
+        failed = {}
+        for module in modules:
+            try:
+                import_module(module)
+            except BaseException as error:  # somebody else's module: whatever it raises must not end the workers
+                traceback.print_exc()
+                failed[module] = f"{type(error).__name__}: {error}"
+        if len(os.listdir("/proc/self/task")) > 1:
+            failed["*"] = "a module started a thread; threads do not survive a fork"
+        sys.stdout.flush()
+        self._not_default = tuple(signum for signum in signal.valid_signals() if signal.getsignal(signum) not in {signal.SIG_DFL, None})
+        gc.collect()
+        gc.freeze()
+        return failed
 
     def spawn(self, request: StartRequest) -> Spawned:
         """Raises Refused (busy, failed): then there is no process and the lock is not ours."""
-        opened: list[int] = []
+        lock, opened = None, list[int]()
         try:
-            lock = take_lock(request.lock)
-            opened.append(lock)
+            lock = try_lock(request.lock)
+            if lock is None:
+                raise Refused(Refusal("busy", f"somebody holds {request.lock}", path=request.lock))
             for _ in range(2):
                 opened.extend(os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
-            _, report_read, report_write, output_read, output_write = opened
+            report, report_write, output, output_write = opened
             os.set_blocking(output_write, True)
-            plan = ChildPlan(request, os.getpid(), self._null, output_write, lock, report_write, self._area, self._descriptor_limits)
-            pid = _fork(plan)
+            plan = ChildPlan(
+                request,
+                os.getpid(),
+                self._descriptor_limits,
+                self._area,
+                self._not_default,
+                (self._null, output_write, output_write, lock.fileno(), report_write),
+            )
+            pid = self._fork(plan)
         except OSError as error:
             _close(opened)
+            if lock is not None:
+                lock.release()
             raise Refused(Refusal("failed", error.strerror or str(error), error.errno, error.filename)) from error
-        except Refused:
-            _close(opened)
-            raise
         _close([report_write, output_write])
-        return Spawned(pid, lock, report_read, output_read)
+        return Spawned(pid, lock, report, output)
 
-
-def take_lock(path: str) -> int:
-    """The descriptor that holds the exclusive flock. Raises Refused("busy") when somebody has it, OSError."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise Refused(Refusal("busy", f"somebody holds {path}", path=path)) from None
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _fork(plan: ChildPlan) -> int:
-    """All signals are blocked meanwhile, so that none reaches the child while it still has our handlers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
-    try:
-        pid = os.fork()
-        if pid == 0:
-            become_worker(plan)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return pid
+    def _fork(self, plan: ChildPlan) -> int:
+        """The signals we handle are blocked meanwhile, so that none reaches the child while it still has our handlers."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self._not_default)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                become_worker(plan)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return pid
 
 
 def _close(descriptors: list[int]) -> None:

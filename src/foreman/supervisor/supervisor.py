@@ -4,25 +4,20 @@ It holds no policy: it restarts nothing and judges nothing. By itself it does on
 ``start_grace_s``, before the first came) it stops its workers in order and ends, and so it does on TERM.
 """
 
-import gc
 import os
 import signal
-import sys
-import traceback
-from importlib import import_module
 from typing import Final
 
+from foreman.kernel.loop import Loop
 from foreman.kernel.processes import become_subreaper, raise_descriptor_limit, set_name
 from foreman.supervisor.children import ChildTable
 from foreman.supervisor.link import Answer, ServerLink
-from foreman.supervisor.loop import Loop, Timer
 from foreman.supervisor.notify import NotifySocket
 from foreman.supervisor.protocol import (
     PROTOCOL_VERSION,
     Ack,
     Configure,
     Hello,
-    Kill,
     List,
     Preload,
     Refusal,
@@ -30,14 +25,12 @@ from foreman.supervisor.protocol import (
     Request,
     Shutdown,
     Signal,
-    Started,
-    StartRequest,
     WatchdogOverdue,
     Welcome,
 )
 from foreman.supervisor.spawn import Spawner
+from foreman.supervisor.start_request import StartRequest
 from foreman.supervisor.stopping import OrderedStop
-from foreman.supervisor.strict import to_plain
 from foreman.supervisor.watchdog import Watchdog
 from foreman.supervisor.worker import Worker
 
@@ -52,36 +45,26 @@ class Supervisor:
         become_subreaper()
         self._loop = Loop()
         self._start_id = os.urandom(8).hex()
-        self._orphan_grace_s = orphan_grace_s
-        self._link = ServerLink(self._loop, f"{run}/supervisor.sock", self, self._welcome)
-        self._link.on_attached = self._on_attached
-        self._children = ChildTable(self._loop, Spawner(raise_descriptor_limit()), self._link.publish, self._on_end)
+        self._spawner = Spawner(raise_descriptor_limit())
+        self._link = ServerLink(self._loop, f"{run}/supervisor.sock", self)
+        self._children = ChildTable(self._loop, self._spawner, self._link.publish, self._on_end)
         watchdog = Watchdog(self._loop, self._on_overdue)
         self._notify = NotifySocket(self._loop, f"{run}/notify.sock", watchdog, self._children.of_process, self._link.publish)
         self._stop = OrderedStop(self._loop, self._children, self._on_stopped)
-        self._orphan: Timer | None = self._loop.after(start_grace_s, self._stop.begin)
+        self._stopped = False
+        self._orphan_grace_s = orphan_grace_s
+        self._orphan = self._loop.after(start_grace_s, self._stop.begin)
         for signum in (signal.SIGTERM, signal.SIGINT):
             self._loop.on_signal(signum, self._stop.begin)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    def run(self) -> None:
-        """Returns when all workers are gone and nobody wants more."""
+    def run(self, modules: tuple[str, ...]) -> None:
+        """Import what workers need, then serve. Returns when all workers are gone and nobody wants more."""
+        self._spawner.preload(modules)
         self._loop.run()
 
-    def preload(self, modules: tuple[str, ...]) -> dict[str, str]:
-        """Import them for all workers forked from now on. Returns those that failed, and why."""
-        failed = {}
-        for module in modules:
-            try:
-                import_module(module)
-            except BaseException as error:  # somebody else's module: whatever it raises must not end the workers
-                traceback.print_exc()
-                failed[module] = f"{type(error).__name__}: {error}"
-        if len(os.listdir("/proc/self/task")) > 1:
-            failed["*"] = "a module started a thread; threads do not survive a fork"
-        gc.collect()
-        gc.freeze()
-        return failed
+    def welcome(self) -> Welcome:
+        return Welcome(PROTOCOL_VERSION, os.getpid(), self._start_id, self._stop.begun)
 
     def do(self, request: Request, answer: Answer) -> None:
         """Raises Refused."""
@@ -91,13 +74,10 @@ class Supervisor:
             case Signal(id, incarnation, signum, group):
                 self._children.signal(self._children.get(id, incarnation), signum, group=group)
                 answer({})
-            case Kill(id, incarnation):
-                self._children.kill(self._children.get(id, incarnation))
-                answer({})
             case List():
-                answer({"workers": [to_plain(worker.view()) for worker in self._children.workers()], "dropped": self._notify.dropped})
+                answer({"workers": [worker.view() for worker in self._children.workers()]})
             case Preload(modules):
-                answer({"failed": self.preload(modules)})
+                answer({"failed": self._spawner.preload(modules)})
             case Configure(orphan_grace_s):
                 self._orphan_grace_s = orphan_grace_s
                 answer({})
@@ -116,39 +96,24 @@ class Supervisor:
             raise Refused(Refusal("news_full", "too much news waits for an acknowledgement"))
         if request.user is not None:
             self._notify.admit_other_users()
+        self._children.start(request, answer)
 
-        def tell(outcome: Started | Refusal) -> None:
-            answer({"pid": outcome.pid} if isinstance(outcome, Started) else outcome)
-
-        self._children.start(request, tell)
-
-    def _welcome(self) -> Welcome:
-        return Welcome(PROTOCOL_VERSION, os.getpid(), self._start_id, self._stop.begun)
-
-    def _on_attached(self, attached: bool) -> None:  # noqa: FBT001 - the link's callback
-        if self._orphan is not None:
-            self._orphan.cancel()
-            self._orphan = None
-        if not attached:
+    def on_link(self) -> None:
+        """Workers have a server, or run on for their grace. Once all are gone, the last news being taken is the end."""
+        self._orphan.cancel()
+        if not self._link.attached:
             self._orphan = self._loop.after(self._orphan_grace_s, self._stop.begin)
+        if self._stopped and (self._link.news.empty or not self._link.attached):
+            self._loop.stop()
 
     def _on_overdue(self, worker: Worker) -> None:
         self._link.publish(WatchdogOverdue(worker.id, worker.incarnation))
 
-    def _on_end(self) -> None:
-        self._stop.go_on()
+    def _on_end(self, worker: Worker) -> None:
+        self._stop.on_end(worker)
 
     def _on_stopped(self) -> None:
         """Nothing lives any more. The server, if there is one, gets a moment to take the last news."""
-        if not self._link.attached or self._link.news.empty:
-            self._loop.stop()
-            return
-        self._link.on_attached = lambda _attached: self._loop.stop()
-        self._link.on_quiet = self._loop.stop
+        self._stopped = True
         self._loop.after(_LAST_WORDS_S, self._loop.stop)
-
-
-def log(sentence: str) -> None:
-    """To stderr, at once: there is nothing else to tell it to."""
-    sys.stderr.write(f"foreman supervisor {os.getpid()}: {sentence}\n")
-    sys.stderr.flush()
+        self.on_link()

@@ -7,7 +7,7 @@ from READY=1 as systemd does would kill it for ever. What is done about silence 
 
 from collections.abc import Callable
 
-from foreman.supervisor.loop import Loop
+from foreman.kernel.loop import Loop
 from foreman.supervisor.worker import Worker
 
 
@@ -18,7 +18,7 @@ class Watchdog:
     def heard(self, worker: Worker) -> None:
         """A sign of life."""
         allowed = worker.request.watchdog_s
-        if allowed is None or worker.ended is not None:
+        if allowed is None or worker.wait_status is not None:
             return
         worker.silent_from = self._loop.now() + allowed
         if worker.watch_timer is None:
@@ -31,7 +31,7 @@ class Watchdog:
 
     def trigger(self, worker: Worker) -> None:
         """The worker itself says that it hangs (WATCHDOG=trigger)."""
-        if worker.ended is None and worker.request.watchdog_s is not None:
+        if worker.wait_status is None and worker.request.watchdog_s is not None:
             worker.silent_from = None
             self._on_overdue(worker)
 
@@ -40,7 +40,7 @@ class Watchdog:
 
     def _look(self, worker: Worker) -> None:
         worker.watch_timer = None
-        if worker.silent_from is None or worker.ended is not None:
+        if worker.silent_from is None or worker.wait_status is not None:
             return
         now, allowed = self._loop.now(), worker.request.watchdog_s
         if worker.silent_from > now and allowed is not None:

@@ -2,39 +2,36 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from resource import struct_rusage
-from typing import Final, Protocol
+from typing import Final
 
-from foreman.supervisor.loop import Timer
+from foreman.kernel.files import LockedFile
+from foreman.kernel.loop import Timer
 from foreman.supervisor.news import NOTHING_SAID, merged
 from foreman.supervisor.output import WorkerOutput
-from foreman.supervisor.protocol import Exited, Notified, Refusal, RunningWorker, Started, StartFailed, StartRequest
-from foreman.supervisor.spawn import Spawned
+from foreman.supervisor.protocol import Exited, Notified, Refusal, RunningWorker, Started, StartFailed
+from foreman.supervisor.start_request import StartRequest
 
 _LASTING: Final = ("ready", "stopping", "status", "endpoint", "health", "errno")
 
-
-class StartWaiter(Protocol):
-    """Somebody who asked for the start and is told how it went."""
-
-    def __call__(self, outcome: Started | Refusal) -> None: ...
+StartWaiter = Callable[[Started | Refusal], None]
+"""Somebody who asked for the start and is told how it went."""
 
 
 @dataclass(slots=True)
 class Worker:
     request: StartRequest
-    process: Spawned
+    pid: int
+    lock: LockedFile
+    report: int | None
+    """Where the child tells how its start went. None: it has."""
     output: WorkerOutput
     started_at: float
-    lock_file: tuple[int, int]
-    """Device and inode of its lock: how a descendant is known that hides everything else."""
     waiters: list[StartWaiter] = field(default_factory=list)
-    report_open: bool = True
-    started: bool = False
     failure: StartFailed | None = None
-    ended: tuple[int, struct_rusage] | None = None
-    """Wait status and usage, once its leader is reaped."""
+    wait_status: int | None = None
+    """How its leader ended. None: it lives."""
     said: Notified = field(init=False)
     """All it has said of itself, the newest of each."""
     silent_from: float | None = None
@@ -52,57 +49,34 @@ class Worker:
     def incarnation(self) -> str:
         return self.request.incarnation
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
     def learn(self, said: Notified) -> Notified | None:
         """Remember what it said; return what of it is new, None when nothing is."""
-        old = {name: getattr(self.said, name) for name in _LASTING}
-        fresh = replace(said, **{name: NOTHING_SAID[name] for name in _LASTING if getattr(said, name) == old[name]})
+        known = {name: NOTHING_SAID[name] for name in _LASTING if getattr(said, name) == getattr(self.said, name)}
+        fresh = replace(said, **known)
         self.said = merged(self.said, said)
         return None if fresh == Notified(self.id, self.incarnation) else fresh
 
-    def read_report(self) -> None:
+    def understand(self, report: bytes) -> Started | StartFailed:
         """The start report: one sign when the program runs, an object when it cannot; nothing when exec closed the pipe."""
-        try:
-            report = os.read(self.process.report, 4096)
-        except BlockingIOError:
-            report = b""  # it ended without a word, and somebody it started still has the pipe
         if report in {b"", b"+"}:
-            self.started = True
-            return
+            return Started(self.id, self.incarnation, self.pid)
         try:
             facts = json.loads(report)
             self.failure = StartFailed(self.id, self.incarnation, str(facts["reason"]), facts.get("errno"), facts.get("path"))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):  # cut short
             self.failure = StartFailed(self.id, self.incarnation, report.decode("utf-8", "replace"))
+        return self.failure
 
     def view(self) -> RunningWorker:
+        said, lost_bytes = self.said, self.output.lost_bytes
         return RunningWorker(
-            self.id,
-            self.incarnation,
-            self.pid,
-            self.started_at,
-            started=self.started,
-            exiting=self.ended is not None,
-            output_lost_bytes=self.output.lost_bytes,
-            **{name: getattr(self.said, name) for name in _LASTING},
+            self.id, self.incarnation, self.pid, self.started_at, said.ready, said.status, said.endpoint, said.health, lost_bytes
         )
 
     def end(self) -> Exited | StartFailed:
         """The last news of it. Only when nothing of it lives."""
         if self.failure is not None:
             return self.failure
-        assert self.ended is not None
-        status, usage = self.ended
-        return Exited(
-            self.id,
-            self.incarnation,
-            self.pid,
-            code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
-            core_dumped=os.WCOREDUMP(status),
-            cpu_s=usage.ru_utime + usage.ru_stime,
-            max_rss_bytes=usage.ru_maxrss * 1024,
-        )
+        assert self.wait_status is not None
+        code = os.waitstatus_to_exitcode(self.wait_status)
+        return Exited(self.id, self.incarnation, self.pid, code if code >= 0 else None, -code if code < 0 else None)

@@ -16,12 +16,13 @@ from foreman.core.effects import AttachSupervisor, KillWorker, ProbeReadiness, S
 from foreman.core.events import RefusalReason, StartRefused, SupervisorAttached, SupervisorLost, WorkerExited
 from foreman.core.ids import Incarnation, WorkerId
 from foreman.kernel.files import try_lock
+from foreman.kernel.wire import ProtocolError
 from foreman.node.inbox import Fact, Inbox
 from foreman.node.interpreter.news import facts_of, refusal_of, running_of
 from foreman.node.interpreter.probes import Probes
 from foreman.node.launching import Launching, signal_number
 from foreman.node.supervisor_client import SupervisorClient, SupervisorUnavailable
-from foreman.supervisor.protocol import Exited, OutputLost, ProtocolError, Refused, RunningWorker
+from foreman.supervisor.protocol import Exited, OutputLost, Refused, RunningWorker
 
 log = structlog.get_logger("foreman.processes")
 
