@@ -27,13 +27,13 @@ async def log(home: Path) -> AsyncIterator[FakeLog]:
 
 @pytest.fixture
 def start_worker(home: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Start a real worker process; all are gone when the test ends."""
+    """Start a real worker process, ready unless ``begin`` is said; all are gone when the test ends."""
     workers: list[WorkerProcess] = []
 
-    def start(params: dict[str, Any] | None = None, **options: Any) -> WorkerProcess:
+    def start(params: dict[str, Any] | None = None, *, begin: bool = False, **options: Any) -> WorkerProcess:
         worker = WorkerProcess(home, params or {}, **options)
         workers.append(worker)
-        return worker.start()
+        return worker.begin() if begin else worker.start()
 
     yield start
     for worker in workers:

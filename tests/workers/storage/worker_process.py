@@ -34,6 +34,12 @@ class WorkerProcess:
         self._notify: socket.socket | None = None
 
     def start(self, timeout_s: float = 15.0) -> "WorkerProcess":
+        self.begin()
+        self.wait_until_said("READY", "1", timeout_s)
+        return self
+
+    def begin(self) -> "WorkerProcess":
+        """Start it, and do not wait until it is ready."""
         self.said = {}
         self._path.unlink(missing_ok=True)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -51,7 +57,6 @@ class WorkerProcess:
         self.process = subprocess.Popen(
             [*self.under, sys.executable, "-c", PROGRAM.format(kind=self.kind)], cwd=self.data, env=environment, start_new_session=True
         )
-        self.wait_until_said("READY", "1", timeout_s)
         return self
 
     def wait_until_said(self, name: str, starts: str, timeout_s: float = 15.0) -> str:

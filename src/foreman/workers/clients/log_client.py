@@ -15,8 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from foreman.core.data_errors import NotReady, TooManyParked
 from foreman.core.mutations import Mutation, Version
-from foreman.workers.clients.replica import Replica, Unreachable, Where
-from foreman.workers.wire.listening import read_secret
+from foreman.workers.clients.replica import Replica, Unreachable, Where, security_options
 from foreman.workers.wire.transactions import decode_transaction, encode_transaction
 
 FIRST_PAUSE_S: Final = 0.02
@@ -50,8 +49,7 @@ class LogClient:
         ``security``: the params ``tls`` and ``auth_file`` of a worker, to be used as the client's own; used for TCP only. ``options``
         are redis-py's (``password``, ``ssl``, …).
         """
-        is_tcp = isinstance(where, str) and not where.startswith("unix:")
-        options = {"max_connections": MAX_CONNECTIONS, **(_security(security or {}) if is_tcp else {}), **options}
+        options = {"max_connections": MAX_CONNECTIONS, **security_options(where, security), **options}
         return cls(Replica(where, timeout_s=timeout, options=options), timeout=timeout)
 
     async def __aenter__(self) -> Self:
@@ -164,12 +162,3 @@ class LogClient:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(LAST_PAUSE_S, 2 * pause_s)
-
-
-def _security(params: Mapping[str, Any]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if "tls" in params:
-        tls = params["tls"]
-        options |= {"ssl": True, "ssl_certfile": tls["certificate"], "ssl_keyfile": tls["key"], "ssl_ca_certs": tls["client_ca"]}
-    secret = read_secret(params)
-    return options if secret is None else {**options, "password": secret.decode()}

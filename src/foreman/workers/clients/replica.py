@@ -5,6 +5,7 @@ worker may have come back elsewhere.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import redis.asyncio as redis
@@ -17,6 +18,7 @@ from redis.retry import Retry
 from foreman.core.data_errors import data_error_from_wire
 from foreman.core.errors import ForemanUnavailable
 from foreman.core.views import WorkerInfo
+from foreman.workers.wire.listening import read_secret
 
 
 class KnowsWorkers(Protocol):
@@ -96,3 +98,15 @@ class Replica:
             connected = redis.Redis(host=host.strip("[]"), port=int(port), **options)
         connected.response_callbacks.clear()  # answers as they are: INFO is parsed by who asks
         return connected
+
+
+def security_options(where: Where, security: Mapping[str, Any] | None) -> dict[str, Any]:
+    """redis-py's options for the params ``tls`` and ``auth_file`` of a worker; for TCP only. Raises OSError; ValueError: no password."""
+    if not security or not isinstance(where, str) or where.startswith("unix:"):
+        return {}
+    options: dict[str, Any] = {}
+    if "tls" in security:
+        tls = security["tls"]
+        options |= {"ssl": True, "ssl_certfile": tls["certificate"], "ssl_keyfile": tls["key"], "ssl_ca_certs": tls["client_ca"]}
+    secret = read_secret(security)
+    return options if secret is None else {**options, "password": secret.decode()}

@@ -12,17 +12,17 @@ from typing import Any, Final, NamedTuple, Self, cast
 
 import msgspec
 
-from foreman.core.data_errors import DataPlaneError, NotReady, TooManyParked, VersionTooNew, VersionTooOld
+from foreman.core.data_errors import DataPlaneError, NotReady, TooManyParked, VersionTooNew, VersionTooOld, WrongKeyRange
 from foreman.core.errors import ForemanError, InvalidRequest
 from foreman.core.mutations import Version
-from foreman.workers.clients.replica import Replica, Unreachable, Where
+from foreman.workers.clients.replica import Replica, Unreachable, Where, security_options
 from foreman.workers.storage.selectors import KeySelector
 
 FIRST_PAUSE_S: Final = 0.02
 LAST_PAUSE_S: Final = 0.5
 
 Pairs = list[tuple[bytes, bytes]]
-_ANOTHER_MAY: Final = (Unreachable, NotReady, TooManyParked, VersionTooNew, VersionTooOld)
+_ANOTHER_MAY: Final = (Unreachable, NotReady, TooManyParked, VersionTooNew, VersionTooOld, WrongKeyRange)
 """Answers after which another replica is worth asking."""
 
 
@@ -46,13 +46,22 @@ class StorageClient:
         self._asking: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    def connect(cls, where: Where | Sequence[Where], *, timeout: float = 5.0, hedge_after: float = 0.02, **options: Any) -> Self:
+    def connect(
+        cls,
+        where: Where | Sequence[Where],
+        *,
+        timeout: float = 5.0,
+        hedge_after: float = 0.02,
+        security: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Self:
         """A client of one worker or of several replicas: endpoints, or (foreman, id).
 
         ``timeout``: seconds for one call with all its retries. ``hedge_after``: seconds after which a second replica is asked too.
-        ``options`` are redis-py's (``password``, ``ssl``, …). Connects when first used.
+        ``security``: the params ``tls`` and ``auth_file`` of a worker, to be used as the client's own; used for TCP only. ``options``
+        are redis-py's (``password``, ``ssl``, …). Connects when first used.
         """
-        replicas = [Replica(one, timeout_s=timeout, options=options) for one in _each(where)]
+        replicas = [Replica(one, timeout_s=timeout, options={**security_options(one, security), **options}) for one in _each(where)]
         return cls(replicas, timeout=timeout, hedge_after=hedge_after)
 
     async def __aenter__(self) -> Self:
@@ -125,7 +134,9 @@ class StorageClient:
         return StorageLocked(facts[b"kind"].decode(), int(facts[b"durable_version"]), int(facts[b"oldest_durable_version"]))
 
     async def unlock(self, durable_version: Version, layout: Mapping[str, Any]) -> None:
-        """Let the worker drop what is above ``durable_version`` and follow the logs of ``layout``. Raises NotLocked, StorageFault."""
+        """Let the worker drop what is above ``durable_version`` and follow the logs of ``layout`` (workers/storage/layout.py says
+        what may stand there). Raises NotLocked, DurableVersionAhead, InvalidCommand, StorageFault.
+        """
         await self._until_answered(self._only(), b"UNLOCK", durable_version, msgspec.json.encode(layout))
 
     def _only(self) -> Replica:

@@ -14,7 +14,7 @@ Pure. Owns the wire form of what data-plane.md leaves open:
 ``END`` say how its first two arguments are meant: plainly, as ``first_greater_or_equal`` would, or as that selector; ``END last``
 means through the last key there is, whatever ``end`` says. ``begin`` is included, ``end`` is not. GETKEY answers a key, or nil when the
 selector runs off either end. RANGE answers [[key, value, key, value, …], more], ``more`` 0 or 1. ``WAIT`` is how long a version
-that is too new is waited for. ``layout`` is a JSON object whose ``logs`` are a list of ids or endpoints, or id → endpoint.
+that is too new is waited for. ``layout`` is JSON: see layout.py.
 
 Of MGET, a last ``AT n`` or ``WAIT n`` is always an option.
 """
@@ -27,6 +27,7 @@ import msgspec
 
 from foreman.core.data_errors import InvalidCommand, TooLarge
 from foreman.core.mutations import MAX_KEY_BYTES, MAX_VERSION, Version
+from foreman.workers.storage.layout import parse_layout
 from foreman.workers.storage.selectors import MAX_OFFSET, KeySelector, SelectorName
 from foreman.workers.wire.arguments import parse_text, parse_unsigned
 
@@ -165,9 +166,7 @@ def _unlock(words: Sequence[bytes]) -> Unlock:
         layout = msgspec.json.decode(words[1])
     except msgspec.DecodeError as error:
         raise InvalidCommand(f"the layout is not JSON: {error}") from None
-    problems = check_logs(layout.get("logs") if isinstance(layout, dict) else None)
-    if problems:
-        raise InvalidCommand(f"the layout is not valid: {problems[0]}")
+    parse_layout(layout)
     return Unlock(parse_unsigned(words[0], "durable_version"), layout)
 
 
@@ -184,16 +183,6 @@ _PARSERS: Final[Mapping[bytes, Callable[[Sequence[bytes]], Command]]] = {
     b"UNLOCK": _unlock,
     b"INFO": _info,
 }
-
-
-def check_logs(logs: object) -> list[str]:
-    """What is wrong with a list of logs, ids or endpoints, or a mapping of id to endpoint."""
-    names = [*logs, *logs.values()] if isinstance(logs, dict) else logs
-    if not isinstance(names, list) or not all(isinstance(name, str) and 0 < len(name) <= 255 for name in names):
-        return ["logs must be a list of worker ids or endpoints"]
-    if not isinstance(logs, dict) and len(set(names)) < len(names):
-        return ["logs names one twice"]
-    return []
 
 
 class _Options:

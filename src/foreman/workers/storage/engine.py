@@ -85,25 +85,30 @@ class Engine:
         return int(self._env.info()["map_size"])
 
     async def write(
-        self, transactions: Sequence[Settled], change: Callable[[Stored], Stored], then: Callable[[], None] = lambda: None
+        self,
+        transactions: Sequence[Settled],
+        change: Callable[[Stored], Stored],
+        then: Callable[[], None] = lambda: None,
+        *,
+        drop: bool = False,
     ) -> None:
-        """Apply ``transactions`` and the changed record in one durable LMDB transaction.
+        """Apply ``transactions`` and the changed record in one durable LMDB transaction; ``drop``: all data goes first.
 
         ``then`` runs in the loop, in the same step in which reads begin to see it. Not to be cancelled. Raises StorageFault:
         nothing of it happened.
         """
         async with self._one_write:
             target = change(self.stored)
-            while (stored := await self._try_to_commit(transactions, target)) is None:
+            while (stored := await self._try_to_commit(transactions, target, drop=drop)) is None:
                 self._grow()
             self._begin_reading()
             self.stored = stored
             then()
 
-    async def _try_to_commit(self, transactions: Sequence[Settled], target: Stored) -> Stored | None:
+    async def _try_to_commit(self, transactions: Sequence[Settled], target: Stored, *, drop: bool) -> Stored | None:
         """What is durable now; None when the map is too small."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, transactions, target)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, transactions, target, drop)
         except lmdb.MapFullError:
             return None
         except lmdb.Error as error:
@@ -126,9 +131,12 @@ class Engine:
             self._read.abort()
             self._read = None
 
-    def _commit(self, transactions: Sequence[Settled], target: Stored) -> Stored:
+    def _commit(self, transactions: Sequence[Settled], target: Stored, drop: bool) -> Stored:  # noqa: FBT001 - an executor passes no names
         """In the writer's thread."""
         with self._env.begin(write=True) as txn:
+            if drop:
+                txn.drop(self._data, delete=False)
+                target = replace(target, nodes=0)
             tree = KeyTree(txn, self._data, nodes=target.nodes, next_node=target.next_node)
             for transaction in _merged(transactions):
                 for begin, end in transaction.ranges:

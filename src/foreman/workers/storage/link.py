@@ -1,22 +1,27 @@
-"""One connection to a log: words out, answers in, in order.
+"""One connection to a log or a replica: words out, answers in, in order.
 
-Owns a socket and a parser. Lean on purpose (no redis-py): a worker that catches up spends its time in its own store.
+Owns a socket and a parser. Over TCP it shows a certificate and says AUTH, as it is told to; a Unix socket's owner is proof enough. Lean
+on purpose (no redis-py): a worker that catches up spends its time in its own store.
 """
 
 import asyncio
+import contextlib
+import ssl
 from collections import deque
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, cast
 
 import hiredis
 
 from foreman.core.data_errors import data_error_from_wire
+from foreman.workers.wire.listening import read_secret
 
 CONNECT_IN_S: Final = 2.0
 _NEED_MORE: Final = object()
 
 
 class LinkLost(ConnectionError):
-    """The log hung up, or talks nonsense."""
+    """The other side hung up, or talks nonsense."""
 
 
 class Link(asyncio.Protocol):
@@ -29,15 +34,32 @@ class Link(asyncio.Protocol):
         self._lost: Exception | None = None
 
     @classmethod
-    async def open(cls, endpoint: str) -> "Link":
-        """Connect to ``unix:/path`` or ``host:port``. Raises OSError or TimeoutError."""
-        loop = asyncio.get_running_loop()
+    @contextlib.asynccontextmanager
+    async def to(cls, endpoint: str, security: Mapping[str, Any]) -> "AsyncIterator[Link]":
+        """Connect to ``unix:/path`` or ``host:port``; closed at the end. ``security``: ``tls`` and ``auth_file`` for TCP, read anew each
+        time, so that they can be replaced. Raises OSError, TimeoutError, ValueError (no password there), DataPlaneError (a wrong one).
+        """
+        is_tcp = not endpoint.startswith("unix:")
         async with asyncio.timeout(CONNECT_IN_S):
-            if endpoint.startswith("unix:"):
-                _, link = await loop.create_unix_connection(cls, endpoint.removeprefix("unix:"))
-            else:
-                host, _, port = endpoint.rpartition(":")
-                _, link = await loop.create_connection(cls, host.strip("[]"), int(port))
+            link = await (cls._connect_tcp(endpoint, security) if is_tcp else cls._connect_unix(endpoint))
+        try:
+            secret = read_secret(security) if is_tcp else None
+            if secret is not None:
+                await link.call(b"AUTH", secret, timeout_s=CONNECT_IN_S)
+            yield link
+        finally:
+            link.close()
+
+    @classmethod
+    async def _connect_unix(cls, endpoint: str) -> "Link":
+        _, link = await asyncio.get_running_loop().create_unix_connection(cls, endpoint.removeprefix("unix:"))
+        return link
+
+    @classmethod
+    async def _connect_tcp(cls, endpoint: str, security: Mapping[str, Any]) -> "Link":
+        host, _, port = endpoint.rpartition(":")
+        context = _tls_context(security["tls"]) if "tls" in security else None
+        _, link = await asyncio.get_running_loop().create_connection(cls, host.strip("[]"), int(port), ssl=context)
         return link
 
     def send(self, *words: bytes) -> "asyncio.Future[Any]":
@@ -72,7 +94,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._lost = self._lost or LinkLost(str(exc or "the log hung up"))
+        self._lost = self._lost or LinkLost(str(exc or "it hung up"))
         for future in self._waiting:
             if not future.done():
                 future.set_exception(self._lost)
@@ -88,3 +110,11 @@ class Link(asyncio.Protocol):
             future.set_exception(data_error_from_wire(str(reply)))
         else:
             future.set_result(reply)
+
+
+def _tls_context(tls: Mapping[str, str]) -> ssl.SSLContext:
+    """The fields are those of ``listen``: one's own certificate, and the authority that signs everybody's."""
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls["client_ca"])
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(tls["certificate"], tls["key"])
+    return context

@@ -1,6 +1,8 @@
 """A storage worker as a process: open the store, serve, follow the logs, flush and end.
 
-Ready means: LMDB is open and reads are answered. It does not wait for logs: they may be starting, too.
+Ready means: LMDB is open, its data is whole, and reads are answered. It does not wait for logs: they may be starting, too. Where a copy
+from a replica is under way, or may turn out to be needed (replicas are named and there is no data yet), it is served from the beginning for
+LOCK, UNLOCK and INFO, and ready when the copy is whole.
 """
 
 import sys
@@ -51,7 +53,6 @@ async def _listen(server: RespServer, environment: WorkerEnvironment) -> Listeni
 async def _serve_with(host: Host, service: StorageService, listening: Listening) -> None:
     """Clients go before the last flush, so that nothing can be asked of a store that closes."""
     host.notify.endpoint(listening.endpoint)
-    host.notify.ready()
     try:
         await service.run_until(host.stopping)
         host.notify.extend(_STOP_S)

@@ -2,12 +2,13 @@
 
 Owns a task and a connection for each log. Nothing is polled: every connection waits inside a PULL with BLOCK, which also tells
 the log our durable version, so that it can recycle what all its readers have. A transaction comes from whichever log is current; what
-is here already is skipped, so a change of logs neither loses nor doubles anything.
+is here already is skipped, so a change of logs neither loses nor doubles anything. While a copy from a replica is under way nothing is
+taken, but the logs are told where we will go on, so that they keep it.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import uniform
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ BLOCK_S: Final = 10.0
 ANSWER_IN_S: Final = 5.0
 """Beyond BLOCK_S: a log that is silent for longer hangs."""
 
+HOLD_S: Final = 5.0
+"""How often a log hears, while a copy is under way, where we will go on."""
+
 LIMIT: Final = 10_000
 BEHIND_S: Final = 1.0
 """How long another log may be ahead of the current one before it takes its place."""
@@ -37,18 +41,26 @@ _TURN_S: Final = 0.002
 class Puller:
     """``on_change`` is called when something worth showing has changed."""
 
-    def __init__(self, me: str, store: Store, finder: Finder, on_change: Callable[[], None]) -> None:
+    def __init__(self, me: str, store: Store, finder: Finder, security: Mapping[str, Any], on_change: Callable[[], None]) -> None:
         self._me, self._store, self._finder, self._on_change = me.encode(), store, finder, on_change
+        self._security = security
         self.sources = Sources(())
         self.lost_to_us: set[str] = set()
         """Logs that no longer have what we need (VERSIONTOOOLD)."""
+        self.oldest: dict[str, Version] = {}
+        """Of those: the version after which they can be read."""
         self.behind_us: set[str] = set()
         """Logs that end before what we have (VERSIONTOONEW)."""
         self._tasks: list[asyncio.Task[None]] = []
         self._tries: dict[str, int] = {}
-        self._switched = asyncio.Event()
+        self._switched, self._copied = asyncio.Event(), asyncio.Event()
         self._is_level = False
         self._level_at: float | None = None
+
+    @property
+    def all_lost(self) -> bool:
+        """No log has what we need; not: none can be reached."""
+        return self.sources.all_failed and self.lost_to_us == set(self.sources.failures)
 
     def lag_s(self) -> float | None:
         """How long ago we had all that the current log had, seconds; 0 while it has no more for us; None: never yet."""
@@ -59,7 +71,8 @@ class Puller:
     def follow(self, logs: Sequence[str]) -> None:
         """Begin to follow these, and only these."""
         self.leave()
-        self.sources, self.lost_to_us, self.behind_us, self._tries = Sources(logs), set(), set(), {}
+        self.sources, self.lost_to_us, self.behind_us, self.oldest, self._tries = Sources(logs), set(), set(), {}, {}
+        self._copied = asyncio.Event()
         self._tasks = [asyncio.create_task(self._follow(log), name=f"follow {log}") for log in logs]
 
     def leave(self) -> None:
@@ -73,11 +86,8 @@ class Puller:
     async def _follow(self, log: str) -> None:
         while True:
             try:
-                link = await Link.open(await self._finder.endpoint_of(log))
-                try:
+                async with Link.to(await self._finder.endpoint_of(log), self._security) as link:
                     await self._use(log, link)
-                finally:
-                    link.close()
             except (OSError, TimeoutError, DataPlaneError, ValueError, TypeError) as error:
                 self._failed(log, error)
             await asyncio.sleep(min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(10, self._tries[log])) * uniform(0.5, 1.0))
@@ -85,10 +95,23 @@ class Puller:
     async def _use(self, log: str, link: Link) -> None:
         """Until the log fails, which is raised."""
         while True:
-            if self.sources.current == log:
+            if self._store.copying:
+                await self._hold(log, link)
+            elif self.sources.current == log:
                 await self._pull(log, link)
             else:
                 await self._stand_by(log, link)
+
+    async def _hold(self, log: str, link: Link) -> None:
+        """While a copy is under way: say now and again where we will go on, and hear whether the log still has it."""
+        await self._answered(log, self._ask(link, self._store.durable, 1))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HOLD_S):
+                await self._copied.wait()
+
+    def copied(self) -> None:
+        """The copy is there: go on with the logs."""
+        self._copied.set()
 
     async def _pull(self, log: str, link: Link) -> None:
         """While ``log`` is current: ask for the next transactions while the last ones are applied."""
@@ -121,6 +144,7 @@ class Puller:
         async with asyncio.timeout(BLOCK_S + ANSWER_IN_S):
             transactions = _transactions(await answer)
         self._tries[log] = 0
+        self._store.prove()
         if log in self.sources.failures:
             self.lost_to_us.discard(log)
             self.behind_us.discard(log)
@@ -129,7 +153,7 @@ class Puller:
 
     def _ask(self, link: Link, start_after: Version, limit: int) -> "asyncio.Future[Any]":
         durable = b"%d" % self._store.durable
-        block = b"%d" % int(BLOCK_S * 1000)
+        block = b"1" if self._store.unproven or self._store.copying else b"%d" % int(BLOCK_S * 1000)
         return link.send(b"PULL", b"%d" % start_after, b"LIMIT", b"%d" % limit, b"SUBSCRIBER", self._me, durable, b"BLOCK", block)
 
     async def _apply(self, transactions: Sequence[tuple[Version, bytes]]) -> None:
@@ -157,6 +181,7 @@ class Puller:
         self._tries[log] = self._tries.get(log, 0) + 1
         if isinstance(error, VersionTooOld):
             self.lost_to_us.add(log)
+            self.oldest[log] = error.oldest
         if isinstance(error, VersionTooNew) and error.newest < self._store.durable:
             self.behind_us.add(log)
         if log == self.sources.current:

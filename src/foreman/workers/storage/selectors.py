@@ -67,15 +67,24 @@ def last_less_than(key: bytes, offset: int = 0) -> KeySelector:
 
 
 def resolve(selector: KeySelector, snapshot: Snapshot) -> bytes | Edge:
-    """The key it means in this snapshot, or the edge it ran over."""
+    """The key it means in this snapshot, or the edge it ran over. Raises WrongKeyRange when the key is not one of those held here."""
+    keys = snapshot.keys
     or_equal, step = _OR_EQUAL_AND_STEP[selector.name]
     steps = step + selector.offset
     pivot = selector.key + b"\0" if or_equal else selector.key
+    if pivot < keys.begin or (keys.end is not None and pivot > keys.end):
+        raise keys.error()
     if steps >= 1:
-        pair = next(islice(snapshot.scan(pivot, None), steps - 1, None), None)
-        return Edge.AFTER_LAST if pair is None else pair[0]
-    pair = next(islice(snapshot.scan(b"", pivot, reverse=True), -steps, None), None)
-    return Edge.BEFORE_FIRST if pair is None else pair[0]
+        pair = next(islice(snapshot.scan(pivot, keys.end), steps - 1, None), None)
+        edge, is_known = Edge.AFTER_LAST, keys.end is None
+    else:
+        pair = next(islice(snapshot.scan(keys.begin, pivot, reverse=True), -steps, None), None)
+        edge, is_known = Edge.BEFORE_FIRST, not keys.begin
+    if pair is not None:
+        return pair[0]
+    if not is_known:
+        raise keys.error()  # it goes on in a range that others hold
+    return edge
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from foreman.workers.storage.key_range import KeyRange
 from foreman.workers.wire.transactions import WireClear, WireClearRange, WireMutation, WireSet
 
 Point = tuple[bytes, bytes | None]
@@ -34,6 +35,14 @@ def settle(mutations: Sequence[WireMutation]) -> Settled:
         else:
             return _settle_backwards(mutations)
     return Settled((), points)
+
+
+def clipped(settled: Settled, keys: KeyRange) -> Settled:
+    """What of it falls into ``keys``."""
+    if keys.is_all:
+        return settled
+    ranges = [part for begin, end in settled.ranges if (part := keys.clip(begin, end)) is not None]
+    return Settled(ranges, [point for point in settled.points if keys.contains(point[0])])
 
 
 def _settle_backwards(mutations: Sequence[WireMutation]) -> Settled:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Protocol
 
 from foreman.core.mutations import Version
+from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
 from foreman.workers.storage.window import Unknown, Window
 
 Pair = tuple[bytes, bytes]
@@ -23,12 +24,14 @@ class Base(Protocol):
 
 
 class Snapshot:
-    """``version`` lies in the window: durable <= version <= latest."""
+    """``version`` lies in the window: durable <= version <= latest. ``keys``: what is held; asking beyond raises WrongKeyRange."""
 
-    def __init__(self, window: Window, base: Base, version: Version) -> None:
-        self._window, self._base, self._version = window, base, version
+    def __init__(self, window: Window, base: Base, version: Version, keys: KeyRange = ALL_KEYS) -> None:
+        self._window, self._base, self._version, self.keys = window, base, version, keys
 
     def get(self, key: bytes) -> bytes | None:
+        if not self.keys.contains(key):
+            raise self.keys.error()
         found = self._window.find(key, self._version)
         return self._base.get(key) if isinstance(found, Unknown) else found
 
@@ -36,6 +39,8 @@ class Snapshot:
         """Pairs of the range in order. Not to be held across a change of the window or the base."""
         if end is not None and begin >= end:
             return iter(())
+        if not self.keys.covers(begin, end):
+            raise self.keys.error()
         gaps = list(self._window.gaps(begin, end, self._version))
         below = chain.from_iterable(self._base.scan(b, e, reverse=reverse) for b, e in (reversed(gaps) if reverse else gaps))
         above = self._window.changed(begin, end, self._version, reverse=reverse)

@@ -1,21 +1,34 @@
 """The multi-version store: LMDB at the durable version, the window above it, and what moves between them.
 
 Owns the window and the order of events: a transaction is applied, later flushed, and only then forgotten in memory, in the same step
-in which LMDB's readers begin to see it. Knows no log and no client. All on the worker's loop.
+in which LMDB's readers begin to see it. Owns the gate, too: while the data is not whole nothing is read, and what lies outside the key
+range is neither kept nor read. Knows no log and no client. All on the worker's loop.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from foreman.core.data_errors import NewerLockExists, NotLocked, VersionTooNew, VersionTooOld
+from foreman.core.data_errors import NewerLockExists, NotLocked, NotReady, VersionTooNew, VersionTooOld
 from foreman.core.mutations import Version
 from foreman.workers.storage.engine import Engine
-from foreman.workers.storage.settling import Settled
+from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
+from foreman.workers.storage.layout import parse_layout
+from foreman.workers.storage.settling import Point, Settled, clipped
 from foreman.workers.storage.snapshot import Snapshot
-from foreman.workers.storage.stored import Lock, Stored, locked_by, unlocked
+from foreman.workers.storage.stored import (
+    Lock,
+    Refill,
+    Stored,
+    Unlocking,
+    flushed_through,
+    locked_by,
+    page_copied,
+    refill_begun,
+    unlocked,
+)
 from foreman.workers.storage.window import Window
 
 FLUSH_AT_ONCE: Final = 24 << 20
@@ -27,10 +40,24 @@ for more of its keys; more would keep the loop busy for too long afterwards, whe
 
 
 class Store:
-    """``memory_bytes``: the window's bound. At half of it flushing does not wait for ``window_s``; at all of it there is no room."""
+    """``memory_bytes``: the window's bound. At half of it flushing does not wait for ``window_s``; at all of it there is no room.
 
-    def __init__(self, engine: Engine, *, window_s: float, memory_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+    ``key_range``: what a fresh store is to hold; one that was written to knows.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        window_s: float,
+        memory_bytes: int,
+        key_range: KeyRange = ALL_KEYS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.engine = engine
+        if engine.stored.is_fresh:
+            engine.stored = replace(engine.stored, key_range=key_range)
+        self.keys = engine.stored.key_range
         self.window = Window(engine.stored.durable_version)
         self.window_s = window_s
         self._memory_bytes = memory_bytes
@@ -39,8 +66,12 @@ class Store:
         self._locking = False
         self._room = asyncio.Event()
         self._room.set()
+        self.unproven = False
+        """Empty, and it is not known yet whether the logs go back to the beginning or a replica must be copied from."""
+        self.whole = self._is_whole()
+        """Whether there is anything to answer reads with."""
         self.on_applied: Callable[[], None] = lambda: None
-        """Called after transactions were applied or dropped."""
+        """Called after transactions were applied or dropped, or the gate opened."""
 
     @property
     def latest(self) -> Version:
@@ -55,37 +86,81 @@ class Store:
         """A recovery is under way, or asked for: nothing is applied, nothing is flushed."""
         return self._locking or self.engine.stored.locked
 
+    @property
+    def refill(self) -> Refill | None:
+        return self.engine.stored.refill
+
+    @property
+    def copying(self) -> bool:
+        """Pages are still to come from a replica: nothing is applied before that."""
+        refill = self.engine.stored.refill
+        return refill is not None and refill.next is not None
+
+    @property
+    def sound_durable(self) -> Version:
+        """What a director may count on: the durable version of whole data, else 0."""
+        return 0 if self.refill is not None else self.window.durable
+
+    def expect_proof(self) -> None:
+        """An empty store is not served before :meth:`prove`: a replica may hold what the logs have recycled."""
+        self.unproven = self.window.latest == 0 and self.refill is None
+        self.whole = self._is_whole()
+
+    def prove(self) -> None:
+        """A log goes back to what this store has."""
+        if self.unproven:
+            self.unproven = False
+            self._look_whether_whole()
+
+    def _is_whole(self) -> bool:
+        refill = self.refill
+        return not self.unproven and (refill is None or (refill.next is None and refill.through <= self.window.latest))
+
+    def _look_whether_whole(self) -> None:
+        was_whole, self.whole = self.whole, self._is_whole()
+        if self.whole != was_whole:
+            self.on_applied()
+
     # Reading.
 
     def get_latest(self, key: bytes) -> bytes | None:
-        """The fast path: the value at the latest version."""
-        window = self.window
+        """The fast path: the value at the latest version. Raises NotReady, WrongKeyRange."""
+        window, keys = self.window, self.keys
+        if not self.whole:
+            raise NotReady
+        if key < keys.begin or (keys.end is not None and key >= keys.end):
+            raise keys.error()
         if window.clears.empty:
             chain = window.chains.get(key)
             if chain is None:
                 return self.engine.get(key)
             value: bytes | None = chain[-1]
             return value
-        return Snapshot(window, self.engine, window.latest).get(key)
+        return Snapshot(window, self.engine, window.latest, keys).get(key)
 
     def snapshot(self, version: Version | None) -> Snapshot:
-        """The state at ``version``, or at the latest. Raises VersionTooOld, VersionTooNew."""
-        window = self.window
+        """The state at ``version``, or at the latest. Raises NotReady, VersionTooOld, VersionTooNew."""
+        if not self.whole:
+            raise NotReady
+        window, refill = self.window, self.refill
+        oldest = window.durable if refill is None else max(window.durable, refill.through)
         if version is None:
             version = window.latest
-        elif version < window.durable:
-            raise VersionTooOld(window.durable)
+        elif version < oldest:
+            raise VersionTooOld(oldest)
         elif version > window.latest:
             raise VersionTooNew(window.latest)
-        return Snapshot(window, self.engine, version)
+        return Snapshot(window, self.engine, version, self.keys)
 
     # Following.
 
     def apply(self, version: Version, settled: Settled) -> bool:
-        """Append a transaction. False: it is here already, or a recovery forbids it."""
-        if version <= self.window.latest or self.locked:
+        """Append a transaction. False: it is here already, or a recovery or a copy forbids it."""
+        if version <= self.window.latest or self.locked or self.copying:
             return False
-        self.window.apply(version, settled, self._clock())
+        self.window.apply(version, clipped(settled, self.keys), self._clock())
+        if not self.whole:
+            self.whole = self._is_whole()
         if self.window.cost >= self._memory_bytes:
             self._room.clear()
         return True
@@ -126,8 +201,8 @@ class Store:
         """Move everything up to ``version`` into LMDB. Raises StorageFault: nothing moved, nothing is lost."""
         batches = self.window.through(version)
         await self.engine.write(
-            [batch.settled for batch in batches],
-            lambda stored: replace(stored, durable_version=version),
+            [clipped(batch.settled, self.keys) for batch in batches],
+            lambda stored: flushed_through(stored, version),
             lambda: self._flushed(version),
         )
 
@@ -158,17 +233,50 @@ class Store:
             raise NewerLockExists(stored.lock.generation, stored.lock.recovery_id)
         return locked
 
-    async def unlock(self, version: Version, layout: Mapping[str, Any]) -> None:
-        """Drop what is above ``version`` and go on after ``layout``. Raises NotLocked, StorageFault.
+    async def unlock(self, version: Version, raw: Mapping[str, Any]) -> None:
+        """Drop what is above ``version`` in memory and go on after the layout ``raw``. The same layout again is a retry and succeeds.
 
-        What LMDB holds already cannot be dropped; it was read from logs that a recovery copies whole. The same layout again is a
-        retry and succeeds.
+        Raises NotLocked, DurableVersionAhead, InvalidCommand, StorageFault.
         """
-        stored = self.engine.stored
+        stored, layout = self.engine.stored, parse_layout(raw)
         if not stored.locked:
-            if stored.layout == layout:
+            if stored.layout == raw:
                 return
             raise NotLocked
-        await self.engine.write([], lambda stored: unlocked(stored, layout), lambda: self.window.drop_after(version))
+        plan = unlocked(stored, version, raw, layout)
+        cleared = [Settled(plan.cleared, ())] if plan.cleared else []
+        await self.engine.write(cleared, lambda _: plan.stored, lambda: self._unlocked(plan, version), drop=plan.drop)
+
+    def _unlocked(self, plan: Unlocking, version: Version) -> None:
+        keys = plan.stored.key_range
+        if plan.drop or not self.keys.covers(keys.begin, keys.end):
+            self.window = Window(plan.stored.durable_version)
+        self.window.drop_after(version)
+        self.keys, self.unproven = keys, False
+        self.whole = self._is_whole()
         self._look_for_room()
         self.on_applied()
+
+    # Copying from a replica.
+
+    async def begin_refill(self, first: Version) -> None:
+        """Drop all data; a copy begins after which the logs go on from ``first``. Raises StorageFault."""
+        self._locking = True  # no flush of what is dropped may come after
+        try:
+            await self.engine.write([], lambda stored: refill_begun(stored, first), lambda: self._emptied(first), drop=True)
+        finally:
+            self._locking = False
+
+    def _emptied(self, first: Version) -> None:
+        self.window, self.unproven = Window(first), False
+        self.whole = self._is_whole()
+        self._look_for_room()
+
+    async def take_page(self, points: Sequence[Point], next_key: bytes | None, through: Version) -> None:
+        """The next page, read at ``through`` or before; ``next_key`` None: it was the last. Raises StorageFault."""
+        size_bytes = sum(len(key) + len(value or b"") for key, value in points)
+        await self.engine.write(
+            [Settled((), points)],
+            lambda stored: page_copied(stored, len(points), size_bytes, next_key, through),
+            self._look_whether_whole,
+        )

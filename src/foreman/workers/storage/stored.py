@@ -3,13 +3,20 @@
 Pure. The record is JSON, so that `mdb_dump` can be read by people. Its ``format`` is what a later program checks first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import msgspec
 
-FORMAT: Final = 1
+from foreman.core.data_errors import DurableVersionAhead, InvalidCommand
+from foreman.core.mutations import Version
+from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
+from foreman.workers.storage.layout import Layout
+
+FORMAT: Final = 2
+_READABLE: Final = frozenset({1, 2})
+"""1 knew neither ranges nor refills: it reads as all keys, complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +28,45 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True)
+class Refill:
+    """The data is being copied from a replica, or was and is not whole yet.
+
+    Pages are read one after the other, and not all at one version: each at some version from ``first`` through ``through``. The logs
+    from ``first`` on, applied on top, make them agree from ``through`` on (refilling.py says why). ``next``: the first key that is
+    still to be copied; None: all are. ``keys`` and ``size_bytes``: how many came, for people.
+    """
+
+    first: Version
+    through: Version
+    next: bytes | None
+    keys: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """The record.
 
     ``durable_version``: the version LMDB's data is at. ``locked``: a recovery is under way, nothing is pulled. ``lock``: the
     newest there ever was; older ones stay refused after the unlock. ``layout``: what the last unlock gave; it names the logs.
-    ``nodes`` and ``next_node``: see long_keys.py.
+    ``key_range``: what is held. ``refill``: None when the data is whole; else it is no data to answer with, and ``durable_version`` only
+    says from where the logs go on. ``nodes`` and ``next_node``: see long_keys.py.
     """
 
     durable_version: int = 0
     locked: bool = False
     lock: Lock | None = None
     layout: Mapping[str, Any] | None = None
+    key_range: KeyRange = ALL_KEYS
+    refill: Refill | None = None
     nodes: int = 0
     next_node: int = 1
     format: int = FORMAT
+
+    @property
+    def is_fresh(self) -> bool:
+        """Nothing was ever written or told."""
+        return self.durable_version == 0 and self.layout is None and self.refill is None
 
     def encode(self) -> bytes:
         return msgspec.json.encode(asdict(self))
@@ -51,9 +82,9 @@ def decode_stored(data: bytes | None) -> Stored:
         return Stored()
     try:
         raw = msgspec.json.decode(data)
-        if raw.get("format") != FORMAT:
+        if raw.get("format") not in _READABLE:
             raise UnreadableStore(f"the store has format {raw.get('format')!r}; this program knows {FORMAT}")
-        return msgspec.convert(raw, Stored)
+        return replace(msgspec.convert(raw, Stored), format=FORMAT)
     except (msgspec.MsgspecError, AttributeError) as error:
         raise UnreadableStore(f"the store's own record cannot be read: {error}") from error
 
@@ -69,6 +100,56 @@ def locked_by(stored: Stored, lock: Lock) -> Stored | None:
     return replace(stored, locked=True, lock=lock)
 
 
-def unlocked(stored: Stored, layout: Mapping[str, Any]) -> Stored:
-    """The record once the recovery is over."""
-    return replace(stored, locked=False, layout=layout)
+@dataclass(frozen=True, slots=True)
+class Unlocking:
+    """What an unlock comes to. ``drop``: all data goes; ``cleared``: ranges that are not held any more."""
+
+    stored: Stored
+    drop: bool
+    cleared: Sequence[tuple[bytes, bytes]] = ()
+
+
+def unlocked(stored: Stored, version: Version, raw: Mapping[str, Any], layout: Layout) -> Unlocking:
+    """The record once the recovery is over. Raises DurableVersionAhead, InvalidCommand.
+
+    What is durable cannot be rolled back. Data beyond ``version`` is right all the same if the layout's logs hold it, which is what its
+    ``last_version`` says; beyond that it is data that the cluster does not have, and must not stay.
+    """
+    keys = stored.key_range if layout.key_range is None else layout.key_range
+    target = replace(stored, locked=False, layout=raw, key_range=keys)
+    last = max(version, layout.last_version or 0)
+    if layout.reset:
+        return Unlocking(_emptied(target), drop=True)
+    if stored.refill is not None and (keys != stored.key_range or max(stored.refill.through, stored.durable_version) > last):
+        return Unlocking(_emptied(target), drop=True)  # it was not whole anyway; the copy begins anew
+    if stored.durable_version > last:
+        raise DurableVersionAhead(stored.durable_version, last)
+    if stored.durable_version and not stored.key_range.covers(keys.begin, keys.end):
+        raise InvalidCommand("the layout's key_range is wider than what this worker holds; it needs reset, and replicas to copy from")
+    return Unlocking(target, drop=False, cleared=() if keys == stored.key_range else keys.outside())
+
+
+def _emptied(stored: Stored) -> Stored:
+    return replace(stored, durable_version=0, refill=None)
+
+
+def refill_begun(stored: Stored, first: Version) -> Stored:
+    """The record when a copy begins: all data is dropped with it."""
+    return replace(stored, durable_version=first, refill=Refill(first, first, stored.key_range.begin))
+
+
+def page_copied(stored: Stored, keys: int, size_bytes: int, next_key: bytes | None, through: Version) -> Stored:
+    """The record with one page more; whole when it was the last, and none is newer than where the logs go on."""
+    refill = stored.refill
+    assert refill is not None
+    newest = max(through, refill.through)
+    if next_key is None and newest <= refill.first:
+        return replace(stored, refill=None)
+    return replace(stored, refill=Refill(refill.first, newest, next_key, refill.keys + keys, refill.size_bytes + size_bytes))
+
+
+def flushed_through(stored: Stored, version: Version) -> Stored:
+    """The record when LMDB's data reaches ``version``: a copy is whole when that is past its newest page."""
+    refill = stored.refill
+    whole = refill is None or (refill.next is None and refill.through <= version)
+    return replace(stored, durable_version=version, refill=None if whole else refill)

@@ -33,6 +33,18 @@ def check_listen_params(params: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def check_security_params(security: object, param: str) -> list[str]:
+    """As above for a client's side: an object with ``tls``, ``auth_file`` or both, under ``param``."""
+    if not isinstance(security, Mapping):
+        return [f"param {param!r} must be an object with tls, auth_file or both"]
+    problems = [f"unknown field {name!r} in param {param!r}" for name in sorted(map(str, security.keys() - {"tls", "auth_file"}))]
+    if "tls" in security:
+        problems += [f"in param {param!r}: {problem}" for problem in _check_tls(security["tls"])]
+    if "auth_file" in security and not _is_path(security["auth_file"]):
+        problems.append(f"param {param!r}: 'auth_file' must be the absolute path of a file that holds the password")
+    return problems
+
+
 def split_address(listen: str) -> tuple[str, int]:
     """Host and port of a checked address."""
     host, _, port = listen.rpartition(":")
