@@ -13,7 +13,7 @@ from foreman.workers.wire import Command, Listening, Pending, RespConnection, Re
 class FakeReplica:
     """``pages``: how many more it answers before it falls silent; None: all. ``before_page``: called before each, as writes would come in.
 
-    ``keeps``: whether a version stays readable when a newer one has come.
+    It keeps no version but its latest.
     """
 
     def __init__(self, home: Path, id: str = "storage_9", *, page_keys: int = 10) -> None:
@@ -21,6 +21,7 @@ class FakeReplica:
         self.run.mkdir(parents=True, exist_ok=True)
         self.version = 0
         self.pairs: dict[bytes, bytes] = {}
+        self.key_ranges = '[["",null]]'
         self.pages: int | None = None
         self.begins: list[bytes] = []
         self.before_page: Callable[[], None] = lambda: None
@@ -42,7 +43,8 @@ class FakeReplica:
         await self._listening.close(0)
 
     def _info(self, _connection: RespConnection, _words: list[bytes]) -> bytes:
-        return replies.text(f"# Storage\r\nid:{self.id}\r\nlatest_version:{self.version}\r\nrefilling:\r\n")
+        facts = {"id": self.id, "latest_version": self.version, "key_ranges": self.key_ranges, "refilling": ""}
+        return replies.text("# Storage\r\n" + "".join(f"{name}:{fact}\r\n" for name, fact in facts.items()))
 
     def _range(self, connection: RespConnection, words: list[bytes]) -> bytes | Pending:
         if self.pages == 0:

@@ -164,6 +164,25 @@ async def test_a_replica_that_is_behind_the_logs_or_empty_is_not_copied(cluster:
     assert await everything(connect(worker)) == cluster.replica.pairs
 
 
+async def test_nothing_is_dropped_for_a_replica_of_other_keys(cluster: Cluster, start_worker: Start, connect: Connect) -> None:
+    """What is here is old, but it may be the last there is."""
+    cluster.log.oldest = 0
+    worker = start_worker(REPLICA, begin=True)
+    await ready(worker)
+    await until_durable(connect(worker), 1)
+    worker.kill()
+    cluster.replica.key_ranges = '[["",{"base64":"/w=="}]]'
+    cluster.push([Set(b"000", b"later")])
+    cluster.push([Set(b"000", b"latest")])
+    cluster.recycle()
+    client = connect(worker.start())
+    await asyncio.to_thread(worker.wait_until_said, "X_FOREMAN_HEALTH", "error:VERSIONTOOOLD")
+    assert await client.get("000") == b"v0"
+    cluster.replica.key_ranges = '[["",null]]'
+    await asyncio.to_thread(worker.wait_until_said, "X_FOREMAN_HEALTH", "ok")
+    assert await client.get("000") == b"latest"
+
+
 async def test_a_copy_that_the_logs_have_left_behind_begins_anew(cluster: Cluster, start_worker: Start, connect: Connect) -> None:
     cluster.replica.pages = 3
     worker = start_worker(REPLICA, begin=True)

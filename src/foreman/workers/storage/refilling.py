@@ -15,6 +15,7 @@ A replica is trusted with its data, and with nothing else: order, range and size
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import uniform
 from typing import Any, Final
@@ -22,7 +23,7 @@ from typing import Any, Final
 from foreman.core.data_errors import DataPlaneError, InvalidCommand, NotReady, StorageFault, VersionTooOld
 from foreman.core.mutations import MAX_KEY_BYTES, MAX_VALUE_BYTES, Version
 from foreman.workers.storage.finding import Finder
-from foreman.workers.storage.key_range import KeyRange, show_key
+from foreman.workers.storage.key_range import KeyRange, parse_key_range, show_key
 from foreman.workers.storage.link import Link
 from foreman.workers.storage.snapshot import Pair
 from foreman.workers.storage.store import Store
@@ -108,7 +109,7 @@ class Refiller:
             async with Link.to(await self._finder.endpoint_of(replica), self._security) as self._link:
                 self.source = replica
                 return await self._copy(self._link)
-        except (OSError, TimeoutError, DataPlaneError, ValueError, TypeError) as error:
+        except (OSError, TimeoutError, DataPlaneError, ValueError, TypeError, LookupError) as error:
             self.failures[replica] = f"{type(error).__name__}: {error}"
             return False
         finally:
@@ -150,19 +151,22 @@ class Refiller:
             self._report(None)
 
     async def _look_at(self, link: Link, least: Version) -> Version:
-        """The replica's latest version. Raises NotReady when it is not one to copy from."""
+        """The replica's latest version. Nothing here is dropped for a replica that is not one to copy from: raises NotReady, ValueError."""
         info = await self._info(link)
         if info.get("id") == self._me:
             raise InvalidCommand("this is the worker itself")
         if info.get("refilling"):
             raise NotReady
+        held = [parse_key_range(each) for each in json.loads(info["key_ranges"])]
+        if not any(each.covers(self._store.keys.begin, self._store.keys.end) for each in held):
+            raise ValueError(f"it holds only the keys {info['key_ranges'][:200]}")
         latest = int(info["latest_version"])
         if latest < least:
             raise ValueError(f"it is at version {latest}, and what is wanted begins at {least}")
         return latest
 
     async def _info(self, link: Link) -> dict[str, str]:
-        answer = await link.call(b"INFO", b"id", b"latest_version", b"refilling", timeout_s=ANSWER_IN_S)
+        answer = await link.call(b"INFO", b"id", b"latest_version", b"key_ranges", b"refilling", timeout_s=ANSWER_IN_S)
         lines = [line.partition(":") for line in answer.decode().splitlines() if line and not line.startswith("#")]
         return {name: value for name, _, value in lines}
 

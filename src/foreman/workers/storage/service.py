@@ -153,8 +153,9 @@ class StorageService:
             told = "".join(f"; {replica}: {why}" for replica, why in self.refiller.failures.items())
             return Health.error(f"refilling: the data is not whole, nothing is read{told}")
         durable = self.store.durable
-        if self.puller.all_lost and not self.refiller.running:
-            return Health.error(f"VERSIONTOOOLD no log has what follows version {durable} any more; rebuild this worker")
+        if self.puller.all_lost:
+            told = "".join(f"; {replica}: {why}" for replica, why in self.refiller.failures.items()) or "; rebuild this worker"
+            return Health.error(f"VERSIONTOOOLD no log has what follows version {durable} any more{told}")
         if self.puller.sources.all_failed and self.puller.behind_us == set(self.puller.sources.failures):
             return Health.error(f"VERSIONTOONEW every log ends before version {durable}, which is durable here; rebuild this worker")
         return Health.ok()
