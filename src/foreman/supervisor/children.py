@@ -16,7 +16,7 @@ from foreman.kernel.loop import Loop
 from foreman.kernel.processes import children, environment_of, open_files, stat_of
 from foreman.supervisor.output import WorkerOutput
 from foreman.supervisor.protocol import News, OutputLost, Refusal, Refused, Started, StartFailed
-from foreman.supervisor.spawn import Spawner
+from foreman.supervisor.spawn import Prepared, Spawner
 from foreman.supervisor.start_request import StartRequest
 from foreman.supervisor.worker import StartWaiter, Worker
 
@@ -28,13 +28,17 @@ class ChildTable:
         self._by_id: dict[str, Worker] = {}
         self._by_pid: dict[int, Worker] = {}
         self._leaving: dict[int, Worker] = {}
+        self._prepared: dict[str, tuple[Prepared, StartWaiter]] = {}
+        """Starts of this turn, to be forked at its end, or before anything else is asked of the table."""
         loop.on_signal(signal.SIGCHLD, self._reap)
 
     def workers(self) -> list[Worker]:
+        self._fork()
         return list(self._by_id.values())
 
     def get(self, id: str, incarnation: str) -> Worker:
         """Raises Refused (not_running)."""
+        self._fork()
         worker = self._by_id.get(id)
         if worker is None or worker.incarnation != incarnation:
             raise Refused(Refusal("not_running", f"no incarnation {incarnation} of {id} runs"))
@@ -58,25 +62,41 @@ class ChildTable:
 
     def start(self, request: StartRequest, waiter: StartWaiter) -> None:
         """Answers ``waiter`` when the program runs or cannot. Raises Refused (already_running, busy, failed)."""
+        if request.id in self._prepared:
+            self._fork()
         worker = self._by_id.get(request.id)
         if worker is None:
-            worker = self._spawn(request)
+            self._prepared[request.id] = self._spawner.prepare(request), waiter
+            if len(self._prepared) == 1:
+                self._loop.after(0, self._fork)
         elif worker.incarnation != request.incarnation:
             raise Refused(Refusal("already_running", f"incarnation {worker.incarnation} of {request.id} is not gone yet"))
-        if worker.report is None and worker.failure is None:
+        elif worker.report is None and worker.failure is None:
             waiter(Started(worker.id, worker.incarnation, worker.pid))
         else:
             worker.waiters.append(waiter)
 
-    def _spawn(self, request: StartRequest) -> Worker:
+    def _fork(self) -> None:
+        if not self._prepared:
+            return
+        starts, self._prepared = list(self._prepared.values()), {}
+        forked = self._spawner.fork([prepared for prepared, _ in starts])
+        for (prepared, waiter), outcome in zip(starts, forked, strict=True):
+            if isinstance(outcome, OSError):
+                waiter(Refusal("failed", f"no process can be made: {outcome.strerror}", outcome.errno))
+            else:
+                self._take_in(outcome, prepared).waiters.append(waiter)
+
+    def _take_in(self, pid: int, prepared: Prepared) -> Worker:
+        request = prepared.plan.request
+
         def on_lost(lost_bytes: int, number: int) -> None:
             self._publish(OutputLost(request.id, request.incarnation, lost_bytes, number))
 
-        process = self._spawner.spawn(request)
-        output = WorkerOutput(self._loop, request.output, process.output, on_lost)
-        worker = Worker(request, process.pid, process.lock, process.report, output, self._loop.now())
-        self._by_id[request.id] = self._by_pid[process.pid] = worker
-        self._loop.watch(process.report, lambda _events: self._hear_report(worker))
+        output = WorkerOutput(self._loop, request.output, prepared.output, on_lost)
+        worker = Worker(request, pid, prepared.lock, prepared.report, output, self._loop.now())
+        self._by_id[request.id] = self._by_pid[pid] = worker
+        self._loop.watch(prepared.report, lambda _events: self._hear_report(worker))
         return worker
 
     def _hear_report(self, worker: Worker) -> None:

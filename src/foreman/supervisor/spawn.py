@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -20,13 +21,15 @@ from foreman.supervisor.start_request import StartRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Spawned:
-    """A forked process and our ends of what connects us: the lock's copy, the start report, the output."""
+class Prepared:
+    """All that a worker's process needs, before there is one. Ours: the lock's copy, and where the start report and the output arrive."""
 
-    pid: int
+    plan: ChildPlan
     lock: LockedFile
     report: int
     output: int
+    its: tuple[int, int]
+    """The ends that only the child keeps."""
 
 
 class Spawner:
@@ -54,8 +57,8 @@ class Spawner:
         gc.freeze()
         return failed
 
-    def spawn(self, request: StartRequest) -> Spawned:
-        """Raises Refused (busy, failed): then there is no process and the lock is not ours."""
+    def prepare(self, request: StartRequest) -> Prepared:
+        """Takes the lock. Raises Refused (busy, failed): then it is not ours."""
         lock, opened = None, list[int]()
         try:
             lock = try_lock(request.lock)
@@ -65,35 +68,41 @@ class Spawner:
                 opened.extend(os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
             report, report_write, output, output_write = opened
             os.set_blocking(output_write, True)
-            plan = ChildPlan(
-                request,
-                os.getpid(),
-                self._descriptor_limits,
-                self._area,
-                self._not_default,
-                (self._null, output_write, output_write, lock.fileno(), report_write),
-            )
-            pid = self._fork(plan)
         except OSError as error:
-            _close(opened)
+            _close(*opened)
             if lock is not None:
                 lock.release()
             raise Refused(Refusal("failed", error.strerror or str(error), error.errno, error.filename)) from error
-        _close([report_write, output_write])
-        return Spawned(pid, lock, report, output)
+        descriptors = (self._null, output_write, output_write, lock.fileno(), report_write)
+        plan = ChildPlan(request, os.getpid(), self._descriptor_limits, self._area, self._not_default, descriptors)
+        return Prepared(plan, lock, report, output, (report_write, output_write))
 
-    def _fork(self, plan: ChildPlan) -> int:
-        """The signals we handle are blocked meanwhile, so that none reaches the child while it still has our handlers."""
+    def fork(self, prepared: Sequence[Prepared]) -> list[int | OSError]:
+        """Each one's pid, or why it has none: then nothing of it is left.
+
+        One after the other with nothing between, because after each fork this process copies, page by page, all it touches.
+        The signals we handle are blocked meanwhile, so that none reaches a child while it still has our handlers.
+        """
+        forked: list[int | OSError] = []
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._not_default)
-        try:
-            pid = os.fork()
+        for one in prepared:
+            try:
+                pid = os.fork()
+            except OSError as error:
+                forked.append(error)
+                continue
             if pid == 0:
-                become_worker(plan)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return pid
+                become_worker(one.plan)
+            forked.append(pid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for one, outcome in zip(prepared, forked, strict=True):
+            _close(*one.its)
+            if isinstance(outcome, OSError):
+                _close(one.report, one.output)
+                one.lock.release()
+        return forked
 
 
-def _close(descriptors: list[int]) -> None:
+def _close(*descriptors: int) -> None:
     for fd in descriptors:
         os.close(fd)
