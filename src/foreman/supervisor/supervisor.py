@@ -47,7 +47,7 @@ class Supervisor:
         self._start_id = os.urandom(8).hex()
         self._spawner = Spawner(raise_descriptor_limit())
         self._link = ServerLink(self._loop, f"{run}/supervisor.sock", self)
-        self._children = ChildTable(self._loop, self._spawner, self._link.publish, lambda worker: self._stop.on_end(worker))
+        self._children = ChildTable(self._loop, self._spawner, self._link.publish, self._on_end)
         watchdog = Watchdog(self._loop, self._on_overdue)
         self._notify = NotifySocket(self._loop, f"{run}/notify.sock", watchdog, self._children.of_process, self._link.publish)
         self._stop = OrderedStop(self._loop, self._children, self._on_stopped)
@@ -108,6 +108,9 @@ class Supervisor:
 
     def _on_overdue(self, worker: Worker) -> None:
         self._link.publish(WatchdogOverdue(worker.id, worker.incarnation))
+
+    def _on_end(self, worker: Worker) -> None:
+        self._stop.on_end(worker)
 
     def _on_stopped(self) -> None:
         """Nothing lives any more. The server, if there is one, gets a moment to take the last news."""
