@@ -52,6 +52,7 @@ class Engine:
             raise storage_fault(error, self.path) from error
         self._read: lmdb.Transaction | None = None
         self._tree: KeyTree
+        self.get: Callable[[bytes], bytes | None]
         self.stored = decode_stored(self._begin_reading().get(_RECORD, None, self._meta))
 
     def _open(self, directory: str) -> lmdb.Environment:
@@ -59,9 +60,6 @@ class Engine:
         env = lmdb.open(self.path, _map_size_for(size), subdir=False, max_dbs=2, max_readers=16, max_spare_txns=2, mode=0o600)
         env.reader_check()  # a killed predecessor's reader would keep old pages for ever
         return env
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._tree.get(key)
 
     def scan(self, begin: bytes, end: bytes | None, *, reverse: bool) -> Iterator[Pair]:
         return self._tree.scan(begin, end, reverse=reverse)
@@ -124,6 +122,7 @@ class Engine:
         self._stop_reading()
         self._read = self._env.begin()
         self._tree = KeyTree(self._read, self._data)
+        self.get = self._tree.get
         return self._read
 
     def _stop_reading(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from foreman.core.data_errors import NewerLockExists, NotLocked, NotReady, VersionTooNew, VersionTooOld
 from foreman.core.mutations import Version
 from foreman.workers.storage.engine import Engine
-from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
+from foreman.workers.storage.key_range import ALL_KEYS, PAST_ALL_KEYS, KeyRange
 from foreman.workers.storage.layout import parse_layout
 from foreman.workers.storage.settling import Point, Settled, clipped
 from foreman.workers.storage.snapshot import Snapshot
@@ -68,8 +68,7 @@ class Store:
         self._room.set()
         self.unproven = False
         """Empty, and it is not known yet whether the logs go back to the beginning or a replica must be copied from."""
-        self.whole = self._is_whole()
-        """Whether there is anything to answer reads with."""
+        self._set_gate()
         self.on_applied: Callable[[], None] = lambda: None
         """Called after transactions were applied or dropped, or the gate opened."""
 
@@ -104,7 +103,7 @@ class Store:
     def expect_proof(self) -> None:
         """An empty store is not served before :meth:`prove`: a replica may hold what the logs have recycled."""
         self.unproven = self.window.latest == 0 and self.refill is None
-        self.whole = self._is_whole()
+        self._set_gate()
 
     def prove(self) -> None:
         """A log goes back to what this store has."""
@@ -112,12 +111,16 @@ class Store:
             self.unproven = False
             self._look_whether_whole()
 
-    def _is_whole(self) -> bool:
+    def _set_gate(self) -> None:
         refill = self.refill
-        return not self.unproven and (refill is None or (refill.next is None and refill.through <= self.window.latest))
+        self.whole = not self.unproven and (refill is None or (refill.next is None and refill.through <= self.window.latest))
+        """Whether there is anything to answer reads with."""
+        self._served_from = self.keys.begin if self.whole else PAST_ALL_KEYS
+        self._served_to = PAST_ALL_KEYS if self.keys.end is None else self.keys.end
 
     def _look_whether_whole(self) -> None:
-        was_whole, self.whole = self.whole, self._is_whole()
+        was_whole = self.whole
+        self._set_gate()
         if self.whole != was_whole:
             self.on_applied()
 
@@ -125,18 +128,14 @@ class Store:
 
     def get_latest(self, key: bytes) -> bytes | None:
         """The fast path: the value at the latest version. Raises NotReady, WrongKeyRange."""
-        window, keys = self.window, self.keys
-        if not self.whole:
-            raise NotReady
-        if key < keys.begin or (keys.end is not None and key >= keys.end):
-            raise keys.error()
-        if window.clears.empty:
+        window = self.window
+        if window.clears.empty and self._served_from <= key < self._served_to:
             chain = window.chains.get(key)
             if chain is None:
                 return self.engine.get(key)
             value: bytes | None = chain[-1]
             return value
-        return Snapshot(window, self.engine, window.latest, keys).get(key)
+        return self.snapshot(None).get(key)
 
     def snapshot(self, version: Version | None) -> Snapshot:
         """The state at ``version``, or at the latest. Raises NotReady, VersionTooOld, VersionTooNew."""
@@ -160,7 +159,7 @@ class Store:
             return False
         self.window.apply(version, clipped(settled, self.keys), self._clock())
         if not self.whole:
-            self.whole = self._is_whole()
+            self._set_gate()
         if self.window.cost >= self._memory_bytes:
             self._room.clear()
         return True
@@ -253,7 +252,7 @@ class Store:
             self.window = Window(plan.stored.durable_version)
         self.window.drop_after(version)
         self.keys, self.unproven = keys, False
-        self.whole = self._is_whole()
+        self._set_gate()
         self._look_for_room()
         self.on_applied()
 
@@ -269,7 +268,7 @@ class Store:
 
     def _emptied(self, first: Version) -> None:
         self.window, self.unproven = Window(first), False
-        self.whole = self._is_whole()
+        self._set_gate()
         self._look_for_room()
 
     async def take_page(self, points: Sequence[Point], next_key: bytes | None, through: Version) -> None:
