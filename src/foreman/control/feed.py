@@ -18,10 +18,10 @@ class Feed:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def next(self) -> ClusterView:
-        """The next view after this one."""
-        await self._changed.wait()
-        return self.view
+    async def after(self, seen: ClusterView) -> None:
+        """Until there is another view than ``seen``: none is missed, however long ago it was looked at."""
+        while self.view is seen:
+            await self._changed.wait()
 
     async def until(self, holds: Callable[[ClusterView], bool], timeout_s: float) -> bool:
         """Whether it holds now or comes to hold within the time."""

@@ -77,8 +77,8 @@ class DataPlane(Protocol):
     async def read_page(self, endpoint: str, begin: bytes) -> Page:
         """Pairs from ``begin`` on, and whether there are more."""
 
-    async def pull(self, endpoint: str, start_after: Version, subscriber: tuple[str, Version]) -> list[Transaction]:
-        """What follows ``start_after``; [] when there is nothing."""
+    async def pull(self, endpoint: str, start_after: Version, subscriber: tuple[str, Version], *, limit: int) -> list[Transaction]:
+        """What follows ``start_after``; [] when there is nothing. The log keeps what ``subscriber`` has not durably."""
 
     async def push(self, endpoint: str, epoch: int, version: Version, previous: Version, mutations: Sequence[Mutation]) -> None: ...
 
