@@ -20,7 +20,7 @@ export BENCH_PEERS
 
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help run demo test check lint format bench bench-peers docs simulate pins system clean
+.PHONY: help run demo test check lint format bench bench-data bench-peers docs simulate pins system clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ format: $(READY) ## Put the code into the house's form
 
 bench: $(READY) ## Measure this node beside its peers and the bare kernel: JSON, table, chart (ARGS=--quick, ARGS=--scale)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-data: $(READY) ## Measure log and storage workers beside redis-server: a table (ARGS="--rounds 5", ARGS=--no-docs)
+	@$(BIN)/python -m benchmarks.data_plane $(ARGS)
 
 bench-peers: $(READY) ## Install the peers to measure against, outside this repository (BENCH_PEERS=directory)
 	@$(BIN)/python -m benchmarks.install $(ARGS)
