@@ -1,7 +1,7 @@
 """From waiting to ready: whose turn it is, the start itself, and its deadlines.
 
 Order: a kind starts after the kinds it names, side by side within a kind, at most ``start_parallelism`` at once. Whoever takes
-longer than ``start_slot_s`` gives up slot and precedence, so a slow or hung start delays nobody else.
+longer than ``start_slot_s`` gives up its slot, after ``start_precedence_s`` its precedence, so a slow or hung start delays nobody else.
 """
 
 from foreman.core.effects import ProbeReadiness, StartWorker
@@ -96,11 +96,17 @@ def refused(turn: Turn, worker: Worker, event: StartRefused) -> None:
 
 
 def slot_late(turn: Turn, worker: Worker) -> None:
-    """It takes long. Others go on."""
-    if worker.state is State.STARTING:
+    """It takes long. Others of its kind go on at once, those that start after it a little later."""
+    process = worker.process
+    if worker.state is not State.STARTING or process is None:
+        return
+    if process.holds_slot:
         turn.node.release_slot(worker)
-        turn.node.unblock(worker)
-        turn.tell(worker, "Its start takes long; others do not wait for it any more.")
+        turn.set_timer(TimerKind.START_SLOT, worker, process.asked_at + turn.node.settings.start_precedence_s)
+        turn.tell(worker, "Its start takes long; another may start meanwhile.")
+        return
+    turn.node.unblock(worker)
+    turn.tell(worker, "Its start takes long; kinds that start after it do not wait any more.")
 
 
 def deadline_passed(turn: Turn, worker: Worker) -> None:
