@@ -18,6 +18,7 @@ import structlog
 from foreman import __version__
 from foreman.api.listeners import Listener, open_listeners, reached_at
 from foreman.bootstrap.door import Door
+from foreman.bootstrap.membership import Membership
 from foreman.core.effects import Effect, EndNode
 from foreman.core.errors import DataDirectoryInvalid, ForemanUnavailable
 from foreman.core.events import Event, NodeScanned, ShutdownRequested, Unusable
@@ -27,13 +28,10 @@ from foreman.core.kinds import Kinds, KindSpec
 from foreman.core.machine import ForemanMachine, MachineSettings
 from foreman.core.manifest import Manifest
 from foreman.core.views import NodeInfo
-from foreman.directory.opening import open_directory
-from foreman.directory.records import NodeRecord
 from foreman.node.configuration import Changes, Configuration, changes
 from foreman.node.data_directory import DataDirectory, open_data_directory, read_identity
 from foreman.node.event_stream import EventStream
 from foreman.node.foreman import LocalForeman
-from foreman.node.gateway import Gateway
 from foreman.node.inbox import Inbox
 from foreman.node.interpreter.cluster import Cluster
 from foreman.node.interpreter.disk import Disk
@@ -89,7 +87,9 @@ class Node:
         self._directories = WorkingDirectories(data.layout, data.cluster, plan.configuration.disk.min_free_bytes)
         launching = Launching(data, lambda: self.kinds, self._launch_settings)
         self._processes = Processes(self._inbox, launching, self._attach)
-        self._gateway = self._make_gateway(listeners)
+        address = reached_at(plan.configuration.node, listeners) if listeners else self._address()
+        self._membership = Membership(plan.configuration, data, address)
+        self._gateway = self._membership.gateway
         self._disk = Disk(self._inbox, self._directories, data.run, self._judge)
         people = People(self._requests, self._stream, self._metrics)
         self._interpreter = Interpreter(self._disk, self._processes, Timers(self._inbox), Cluster(self._inbox, self._gateway), people)
@@ -177,7 +177,7 @@ class Node:
         self._server.tell(lambda at: NodeScanned(at, found.mine, unusable, found.journal))
         self._serving = asyncio.create_task(self._server.run(), name="foreman server")
         await self._server.booted.wait()
-        await self._gateway.start(())  # not before the truth is known: workers that ran all along would be taken out and put back
+        await self._membership.start()  # not before the truth is known: workers that ran all along would be taken out and put back
         if self.door is not None:
             self.door.open()
 
@@ -213,10 +213,10 @@ class Node:
             (self.data.run / SERVER_SOCKET).unlink(missing_ok=True)
         if self._serving is not None:
             self._serving.cancel()
-        await self._gateway.stop(leave=not keep_workers)
+        await self._membership.leave(for_good=not keep_workers)
         await self._processes.leave(end_it=not keep_workers, within_s=SUPERVISOR_END_S)
         await self._interpreter.close()
-        await self._directory.close()
+        await self._membership.close()
         self.data.close()
 
     # --- what the parts are told ---
@@ -238,14 +238,6 @@ class Node:
 
     def _launch_settings(self) -> LaunchSettings:
         return LaunchSettings(self.configuration.disk.output_max_bytes, self.configuration.supervision.watchdog_s)
-
-    def _make_gateway(self, listeners: Sequence[Listener]) -> Gateway:
-        node, where = self.configuration.node, self.configuration.directory
-        scheme, _, rest = where.url.partition(":")
-        self._directory = open_directory(f"sqlite:{self.data.path / rest}" if scheme == "sqlite" else where.url)
-        address = reached_at(node, listeners) if listeners else self._address()
-        record = NodeRecord(self.data.node_id, address, node.capabilities, node.fault_domain or "")
-        return Gateway(self._directory, self.data.cluster, record, lease_s=where.lease_s)
 
     def _judge(self, id: WorkerId) -> Manifest | str:
         judgement = judge_directory(self.data.layout, id, self.data.cluster, self.kinds)

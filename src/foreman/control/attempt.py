@@ -11,7 +11,7 @@ from zlib import crc32
 
 from foreman.core.ids import WorkerId, parse_worker_id
 
-_NAME: Final = re.compile(r"(log|storage|seed)-([0-9]{1,19})-([0-9a-f]{8})-([0-9]{1,5})-([0-9a-f]{8})", re.ASCII)
+_NAME: Final = re.compile(r"(log|storage)-([0-9]{1,19})-([0-9a-f]{8})-([0-9]{1,5})-([0-9a-f]{8})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Attempt:
     recovery_id: str
 
     def worker(self, role: str, slot: int, node: str) -> WorkerId:
-        """``role``: log, storage or seed. ``slot``: which one of the wanted, counted from 0. Placed elsewhere it is another worker."""
+        """``role``: log or storage. ``slot``: which one of the wanted, counted from 0. Placed elsewhere it is another worker."""
         return parse_worker_id(f"{role}-{self.epoch}-{self.recovery_id}-{slot}-{crc32(node.encode()):08x}")
 
 

@@ -5,7 +5,7 @@ better: a plan is made as a recovery would make it, with those that are only awa
 when that plan differs from the layout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from foreman.control.absences import Absences
@@ -109,6 +109,6 @@ def _nobody_yet(slot: int, node: str) -> Placement:
     return Placement(f"recruit-{slot}", node)
 
 
-def still_filling(layout: Layout, present: Sequence[Placement], ready: frozenset[Placement], spent: frozenset[Placement]) -> bool:
+def still_filling(layout: Layout, present: Collection[Placement], ready: frozenset[Placement], spent: frozenset[Placement]) -> bool:
     """Whether a joiner that is there is neither ready nor spent: it is worth waiting for, so that both join in one epoch."""
     return any(worker not in ready and worker not in spent for worker in joiners_of(layout) if worker in present)

@@ -246,6 +246,7 @@ class Coordinator:
         foremen, self._foremen, self._director = self._foremen, None, None
         if foremen is not None:
             await foremen.close()
+            await self._world.data.close()
         if term is not None:
             await resign(self._world.directory, term.lease)
 

@@ -20,7 +20,7 @@ from foreman.control.recovery.recovery import Recovery, Tools, storage_of
 from foreman.control.recovery.table import walk
 from foreman.control.telling import Teller
 from foreman.directory.errors import DirectoryUnavailable
-from foreman.directory.records import ClusterSpec, Layout
+from foreman.directory.records import ClusterSpec, Layout, Placement
 
 LOOK_AGAIN_S: Final = 1.0
 FIRST_PATIENCE_S: Final = 1.0
@@ -40,12 +40,12 @@ class Memory:
     improved_for: str = ""
     patience_s: float = FIRST_PATIENCE_S
 
-    def see(self, view: ClusterView, now: float) -> None:
-        """Nodes by id and incarnation: one that restarted is a new one."""
+    def see(self, view: ClusterView, now: float, filling: frozenset[Placement] = frozenset()) -> None:
+        """Nodes by id and incarnation: one that restarted is a new one. ``filling``: there, but not healthy before it holds the data."""
         there = [(id, node.incarnation) for id, node in view.nodes.items()]
         self.seen_since = {key: self.seen_since.get(key, now) for key in there}
         if view.layout is not None:
-            self.absences.see(storage_of(view.layout), view.services, now)
+            self.absences.see(storage_of(view.layout), view.services.keys() | filling, now)
 
     def settled(self, now: float, settle_s: float) -> frozenset[str]:
         """Nodes that have been there for a while."""
@@ -120,7 +120,7 @@ class Director:
         self._teller.status("watching", "")
         self._teller.tell(f"the cluster serves by layout {layout.epoch}", "the recovery is complete")
         joining = Joining(self._tools, self._attempt, layout, spec.storage_replicas)
-        beside: list[asyncio.Task[None]] = [asyncio.create_task(joining.run()), asyncio.create_task(self._keep_clean(layout, joining))]
+        beside: list[asyncio.Task[None]] = [asyncio.create_task(joining.run()), asyncio.create_task(self._keep_clean(layout))]
         watching = asyncio.create_task(self._until_concern(layout, joining))
         try:
             await asyncio.wait([watching, *beside], return_when=asyncio.FIRST_COMPLETED)
@@ -139,7 +139,7 @@ class Director:
         feed = self._tools.feed
         while True:
             now, seen = self._tools.clock(), feed.view
-            self._memory.see(seen, now)
+            self._memory.see(seen, now, joining.filling)
             lost = lost_log(seen, layout)
             if lost is not None:
                 return lost
@@ -153,7 +153,7 @@ class Director:
         if view.spec is None:
             return None
         settled = memory.settled(now, self._tools.settings.settle_s) - self._tools.foremen.avoided()
-        filling = still_filling(layout, list(view.services), joining.ready, joining.spent)
+        filling = still_filling(layout, view.services.keys() | joining.filling, joining.ready, joining.spent)
         watched = Watched(view, layout, view.spec, memory.absences, now, settled, joining.ready, joining.spent, filling)
         return improvement(watched)
 
@@ -167,14 +167,14 @@ class Director:
                 task.cancel()
             joining.changed.clear()  # who calls looks at all of it next
 
-    async def _keep_clean(self, layout: Layout, joining: Joining) -> None:
-        """Remove spent workers of nodes that come back, and of nodes that could not do it before; in between, seeds that are done."""
+    async def _keep_clean(self, layout: Layout) -> None:
+        """Remove spent workers of nodes that come back, and of nodes that could not do it before."""
         tools, clean = self._tools, set[tuple[str, str]]()
         while True:
             seen = tools.feed.view
             nodes = [node for node in seen.nodes.values() if (node.id, node.incarnation) not in clean]
-            if nodes and not joining.seeds:
-                left = await remove_spent(tools, layout, nodes, frozenset(joining.seeds))
+            if nodes:
+                left = await remove_spent(tools, layout, nodes)
                 clean |= {(node.id, node.incarnation) for node in nodes if node.id not in left}
                 if left:
                     await asyncio.sleep(tools.settings.again_cap_s)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from foreman.control.attempt import Attempt
 from foreman.core.errors import ForemanError
-from foreman.core.mutations import Mutation, Version
+from foreman.core.mutations import Version
 from foreman.core.views import WorkerInfo, WorkerRef
 
 
@@ -40,15 +40,28 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class StorageState:
-    """``layout_epoch``: of the layout it was last unlocked for; 0: none. ``latest``: what a read without a version sees."""
+    """``layout_epoch``: of the layout it was last unlocked for; 0: none. ``latest``: what a read without a version sees.
+
+    ``durable`` is 0 while the data is not whole.
+    """
 
     layout_epoch: int
     durable: Version
     latest: Version
 
 
-Transaction = tuple[Version, list[Mutation]]
-Page = tuple[list[tuple[bytes, bytes]], bool]
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What a storage worker goes on from. ``logs``: id → endpoint; they hold what the cluster has, through ``last`` at least.
+
+    ``replicas``: endpoints of workers that hold the data, for one that needs what the logs do not go back to. ``reset``: first everything
+    that it has is dropped.
+    """
+
+    logs: Mapping[str, str]
+    last: Version
+    replicas: tuple[str, ...] = ()
+    reset: bool = False
 
 
 class DataPlane(Protocol):
@@ -68,18 +81,7 @@ class DataPlane(Protocol):
 
     async def lock_storage(self, endpoint: str, attempt: Attempt) -> StorageState: ...
 
-    async def unlock_storage(self, endpoint: str, attempt: Attempt, version: Version, logs: Mapping[str, str], *, trusted: bool) -> None:
-        """Drop what is above ``version`` in memory and follow ``logs`` (id → endpoint). Refused when another attempt holds the lock.
-
-        ``trusted``: what it has is the cluster's data, so it says the attempt's epoch as its ``layout_epoch`` from now on; else 0.
-        """
-
-    async def read_page(self, endpoint: str, begin: bytes) -> Page:
-        """Pairs from ``begin`` on, and whether there are more."""
-
-    async def pull(self, endpoint: str, start_after: Version, subscriber: tuple[str, Version], *, limit: int) -> list[Transaction]:
-        """What follows ``start_after``; [] when there is nothing. The log keeps what ``subscriber`` has not durably."""
-
-    async def push(self, endpoint: str, epoch: int, version: Version, previous: Version, mutations: Sequence[Mutation]) -> None: ...
+    async def unlock_storage(self, endpoint: str, attempt: Attempt, version: Version, following: Following) -> None:
+        """Drop what memory holds above ``version`` and go on; it says the attempt's epoch as its ``layout_epoch`` from now on."""
 
     async def close(self) -> None: ...

@@ -23,11 +23,11 @@ async def clean_up(recovery: Recovery) -> Outcome:
     return Completed()
 
 
-async def remove_spent(tools: Tools, layout: Layout, nodes: list[NodeRecord], spare: frozenset[str] = frozenset()) -> list[str]:
-    """The nodes where something is left. ``spare``: ids that are in use although no layout names them."""
+async def remove_spent(tools: Tools, layout: Layout, nodes: list[NodeRecord]) -> list[str]:
+    """The nodes where something is left."""
     if not await _stands(tools, layout):
         return [node.id for node in nodes]
-    done = await together(_remove_on(tools, layout, node, spare) for node in nodes)
+    done = await together(_remove_on(tools, layout, node) for node in nodes)
     return [node.id for node, is_clean in zip(nodes, done, strict=True) if not is_clean]
 
 
@@ -39,8 +39,8 @@ async def _stands(tools: Tools, layout: Layout) -> bool:
         return False
 
 
-async def _remove_on(tools: Tools, layout: Layout, node: NodeRecord, spare: frozenset[str]) -> bool:
-    named = frozenset(worker.id for worker in names_of(layout) if worker.node == node.id) | spare
+async def _remove_on(tools: Tools, layout: Layout, node: NodeRecord) -> bool:
+    named = frozenset(worker.id for worker in names_of(layout) if worker.node == node.id)
     try:
         infos = await tools.foremen.infos(node)
         spent = [id for id in infos if is_spent(id, layout.epoch, named)]

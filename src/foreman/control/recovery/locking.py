@@ -20,10 +20,8 @@ from foreman.core.views import WorkerInfo
 from foreman.directory.records import Layout, Placement
 
 
-class LostItsData(ForemanError):
+class LostItsData(ForemanError, code="lost_its_data", status=500):
     """A worker that does not remember the layout that names it."""
-
-    code, http_status = "lost_its_data", 500
 
     def __str__(self) -> str:
         return "it has lost its data"

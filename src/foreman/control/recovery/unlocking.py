@@ -8,6 +8,7 @@ Stalls: a member does not answer (the run begins anew, without it). Superseded: 
 
 import asyncio
 
+from foreman.control.ports import Following
 from foreman.control.recovery.outcome import Next, Outcome, Stalled, Superseded
 from foreman.control.recovery.recovery import Recovery
 from foreman.control.together import together
@@ -39,10 +40,11 @@ async def _unlock(recovery: Recovery, worker: Placement, *, is_member: bool) -> 
     try:
         async with asyncio.timeout(tools.settings.command_timeout_s):
             tools.fence.check()
-            await tools.data.lock_storage(endpoint, recovery.attempt)
+            state = await tools.data.lock_storage(endpoint, recovery.attempt)
             if is_member:
                 tools.fence.check()
-                await tools.data.unlock_storage(endpoint, recovery.attempt, recovery.first, logs, trusted=True)
+                following = Following(logs, recovery.last, reset=state.durable == 0)  # the rest of a copy that was never whole goes
+                await tools.data.unlock_storage(endpoint, recovery.attempt, recovery.first, following)
     except NewerLockExists:
         raise
     except (ForemanError, TimeoutError) as error:
