@@ -12,7 +12,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from foreman.cli import about, cert, completing, configuration, node, target, top, watching, workers
+from foreman.cli import about, cert, cluster, completing, configuration, node, target, top, watching, workers
 from foreman.cli.light import lighten
 from foreman.cli.shown import one_line
 from foreman.core.errors import ForemanError
@@ -34,7 +34,7 @@ def make_app() -> typer.Typer:
         name="foreman", help=HELP, no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
     )
     app.callback()(_options)
-    for module in (node, workers, watching, top, configuration, cert, about):
+    for module in (node, workers, watching, top, configuration, cert, cluster, about):
         module.add_to(app)
     for name in ADDED_LATER:
         if importlib.util.find_spec(f"foreman.cli.{name}") is not None:
