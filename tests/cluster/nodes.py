@@ -1,0 +1,176 @@
+"""Real nodes for the cluster's tests: `foreman up` each, a data directory each, one SQLite directory for all of them.
+
+Owns the processes. What would outlive a killed node (its supervisor, its workers) is killed by the pids that the node told before.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from foreman.api.client import RemoteForeman
+from foreman.control.cluster_view import ClusterView, view_of
+from foreman.core.errors import ForemanError
+from foreman.core.mutations import Mutation
+from foreman.core.views import NodeInfo
+from foreman.directory.keys import ClusterKeys
+from foreman.directory.opening import open_directory
+from foreman.directory.records import Layout, Placement
+from foreman.workers.clients import LogSet, StorageClient
+from tests.deadline import wait_until_async
+
+CLUSTER: Final = "demo"
+LEASE_S: Final = 2.0
+HEALED_WITHIN_S: Final = 40.0
+"""The lease, the rest of a start on a busy machine, and the recovery."""
+
+
+@dataclass
+class RealNode:
+    """``info``: from when it was last up."""
+
+    name: str
+    data: Path
+    config: Path
+    output: IO[bytes]
+    process: "subprocess.Popen[bytes] | None" = None
+    info: NodeInfo | None = None
+    pids: set[int] = field(default_factory=set)
+
+    async def up(self) -> None:
+        command = [sys.executable, "-m", "foreman", "up", "--config", str(self.config)]
+        self.process = subprocess.Popen(command, stdout=self.output, stderr=self.output, start_new_session=True)
+        await wait_until_async(self._answers, timeout_s=20.0, what=f"{self.name} answers")
+
+    async def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"{self.name} ended"
+        try:
+            async with RemoteForeman.connect(self.data) as foreman:
+                self.info = await foreman.node()
+        except ForemanError:  # not yet; perhaps the socket of its last life is still there
+            return False
+        return True
+
+    async def remember(self) -> None:
+        """Which processes die when the machine does."""
+        async with RemoteForeman.connect(self.data) as foreman:
+            self.info = await foreman.node()
+            self.pids = {info.pid for info in await foreman.infos() if info.pid is not None}
+
+    @property
+    def id(self) -> str:
+        assert self.info is not None
+        return self.info.node_id
+
+    async def pull_the_plug(self) -> None:
+        """KILL the server, the supervisor and every worker, as a lost machine does. Its data stays."""
+        await self.remember()
+        assert self.process is not None
+        assert self.info is not None
+        for pid in (self.process.pid, self.info.supervisor_pid, *self.pids):
+            if pid is not None:
+                _kill(pid)
+        self.process.wait()
+
+    async def down(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                await asyncio.to_thread(self.process.wait, 20)
+            except subprocess.TimeoutExpired:
+                await self.pull_the_plug()
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+@dataclass
+class RealCluster:
+    """``nodes`` by name; ``directory``: the URL of the directory."""
+
+    nodes: Mapping[str, RealNode]
+    directory: str
+
+    async def view(self) -> ClusterView:
+        keys = ClusterKeys(CLUSTER)
+        async with open_directory(self.directory) as directory:
+            return view_of(keys, await directory.read(keys.everything))
+
+    async def serving(self, above: int = 0, *, members: int = 1) -> Layout:
+        """The layout, once one of an epoch ``above`` is watched over, has all its logs and as many members in each team."""
+
+        async def holds() -> tuple[Layout, ...]:
+            view = await self.view()
+            layout, status = view.layout, view.status
+            if layout is None or status is None or status.state != "watching" or layout.epoch <= above or status.epoch != layout.epoch:
+                return ()
+            whole = all(log in view.services for log in layout.logs)
+            return (layout,) if whole and all(len(team.members) >= members for team in layout.teams) else ()
+
+        try:
+            return (await wait_until_async(holds, timeout_s=HEALED_WITHIN_S, what=f"a layout above {above} serves"))[0]
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{await self.story()}") from None
+
+    async def story(self) -> str:
+        """What the directors say they did."""
+        view = await self.view()
+        lines = [f"epoch {line.epoch}: {line.what} ({line.reason})" for line in view.story.lines]
+        return "\n".join([*lines, f"status: {view.status}"])
+
+    async def endpoint(self, worker: Placement) -> str:
+        node = next(node for node in self.nodes.values() if node.id == worker.node)
+        async with RemoteForeman.connect(node.data) as foreman:
+            endpoint = (await foreman.info(worker.id)).endpoint
+        assert endpoint is not None
+        return endpoint
+
+    async def push(self, layout: Layout, transactions: list[list[Mutation]], after: int) -> int:
+        """Push each to all logs; the version of the last one. Returns when all are acknowledged."""
+        version = after
+        async with LogSet.connect([await self.endpoint(log) for log in layout.logs]) as logs:
+            for mutations in transactions:
+                await logs.push(version + 1, version, mutations, epoch=layout.epoch)
+                version += 1
+        return version
+
+    async def read(self, worker: Placement, version: int) -> dict[bytes, bytes]:
+        """Everything that this worker has at ``version``."""
+        async with StorageClient.connect(await self.endpoint(worker)) as storage:
+            await wait_until_async(lambda: _reached(storage, version), timeout_s=20.0, what=f"{worker.id} reaches {version}")
+            pairs, more = await storage.get_range(b"", None)
+            assert not more
+            return dict(pairs)
+
+
+async def _reached(storage: StorageClient, version: int) -> bool:
+    return bool((await storage.info("latest_version"))["latest_version"] >= version)
+
+
+@asynccontextmanager
+async def real_cluster(folder: Path, names: tuple[str, ...] = ("a", "b", "c")) -> AsyncIterator[RealCluster]:
+    url = f"sqlite:{folder / 'directory.db'}"
+    nodes: dict[str, RealNode] = {}
+    for name in names:
+        config = folder / f"{name}.toml"
+        config.write_text(
+            f'[node]\ndata = "{folder / name}"\ncluster = "{CLUSTER}"\nfault_domain = "{name}"\n'
+            f'[directory]\nurl = "{url}"\nlease = "{LEASE_S}s"\n'
+        )
+        nodes[name] = RealNode(name, folder / name, config, (folder / f"{name}.log").open("ab"))
+    try:
+        await asyncio.gather(*(node.up() for node in nodes.values()))
+        yield RealCluster(nodes, url)
+    finally:
+        await asyncio.gather(*(node.down() for node in nodes.values()))
+        for node in nodes.values():
+            node.output.close()
