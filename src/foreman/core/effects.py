@@ -73,8 +73,8 @@ class WriteJournal:
 class ClearJournal:
     """Remove the record durably. AFTER the last effect of its batch. Answered by JournalCleared.
 
-    For a creation this is the commit: its Reply comes AFTER. A removal is answered without waiting for it, because a record that
-    stays behind names only what is gone (RemovalTarget).
+    BEFORE the Reply. For a creation this is the commit; a removal's record that cannot be cleared names only what is gone
+    (RemovalTarget).
     """
 
     batch: BatchId

@@ -31,9 +31,6 @@ def requested(turn: Turn, event: ShutdownRequested) -> None:
     node.draining = {worker.id for worker in named}
     if named:
         turn.withdraw_now(named)
-        for worker in named:
-            assert worker.process is not None
-            worker.process.named = False
 
 
 def _turn_away(turn: Turn) -> None:
@@ -60,8 +57,14 @@ def _turn_away(turn: Turn) -> None:
 
 def withdrawn(turn: Turn, event: Withdrawn) -> None:
     """The directory names these no more; when it names none, the stopping begins."""
-    if turn.node.draining:
-        turn.node.draining.difference_update(event.ids)
+    draining = turn.node.draining
+    if not draining:
+        return
+    for id in event.ids:
+        draining.discard(id)
+        worker = turn.node.workers.get(id)
+        if worker is not None and worker.process is not None:
+            worker.process.named = False
 
 
 def review(turn: Turn) -> None:
@@ -71,7 +74,8 @@ def review(turn: Turn) -> None:
         return
     living = [worker for worker in node.workers.values() if worker.process is not None]
     if not living:
-        if State.REMOVING not in node.states and State.PREPARING not in node.states:
+        clearing = any(removal.clearing for removal in node.removals.values())
+        if not clearing and State.REMOVING not in node.states and State.PREPARING not in node.states:
             node.ended = True
             turn.do(EndNode(keep_workers=False))
         return

@@ -162,9 +162,8 @@ class ForemanMachine:
                 removing.trash_deleted(turn, event)
             case on.JournalWritten():
                 self._journal_written(turn, event)
-            case on.JournalCleared(batch=batch):
-                if batch in self._node.creations:
-                    creating.journal_cleared(turn, self._node.creations[batch], event)
+            case on.JournalCleared():
+                self._journal_cleared(turn, event)
             case on.Withdrawn():
                 ending.withdrawn(turn, event)
                 stopping.withdrawn(turn, event)
@@ -178,6 +177,12 @@ class ForemanMachine:
             removing.journal_written(turn, self._node.removals[event.batch], event)
         elif event.error is None:
             turn.do(ClearJournal(event.batch))  # its workers went another way while it was being written
+
+    def _journal_cleared(self, turn: Turn, event: on.JournalCleared) -> None:
+        if event.batch in self._node.creations:
+            creating.journal_cleared(turn, self._node.creations[event.batch], event)
+        elif event.batch in self._node.removals:
+            removing.journal_cleared(turn, self._node.removals[event.batch])
 
     def _timer(self, turn: Turn, timer: on.Timer) -> None:
         if timer.kind is on.TimerKind.REQUEST:

@@ -54,7 +54,7 @@ class Removal:
     """A batch of removals.
 
     ``left``: workers not yet out of the way or not yet deleted. ``stuck``: those that could not
-    be moved. ``undoes``: the creation it undoes.
+    be moved. ``undoes``: the creation it undoes. ``clearing``: all is done, its record is being cleared.
     """
 
     batch: BatchId
@@ -66,6 +66,7 @@ class Removal:
     journaled: bool = False
     undoes: Creation | None = None
     stuck: set[WorkerId] = field(default_factory=set)
+    clearing: bool = False
 
 
 @dataclass(slots=True)

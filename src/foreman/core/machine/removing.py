@@ -132,7 +132,7 @@ def trash_deleted(turn: Turn, event: TrashDeleted) -> None:
 def result(turn: Turn, batch: BatchId, id: WorkerId, error: ForemanError | None) -> None:
     """One of the batch is done, well or badly."""
     removal = turn.node.removals.get(batch)
-    if removal is None:
+    if removal is None or removal.clearing:
         return
     removal.left.discard(id)
     removal.results[id] = error
@@ -141,13 +141,24 @@ def result(turn: Turn, batch: BatchId, id: WorkerId, error: ForemanError | None)
 
 
 def _done(turn: Turn, removal: Removal) -> None:
-    del turn.node.removals[removal.batch]
     if removal.undoes is not None:
+        del turn.node.removals[removal.batch]
         creating.undone(turn, removal, removal.undoes)
-        return
-    told = removal.request is not None
-    if removal.journaled and (told or not removal.stuck):
-        turn.do(ClearJournal(removal.batch))  # what is stuck and nobody was told of stays promised: the next start tries again
+    elif removal.journaled and (removal.request is not None or not removal.stuck):
+        removal.clearing = True
+        turn.do(ClearJournal(removal.batch))
+    else:
+        _answer(turn, removal)  # what is stuck and nobody was told of stays promised: the next start tries again
+
+
+def journal_cleared(turn: Turn, removal: Removal) -> None:
+    """Nothing of it is left, not even its record; if that could not be cleared, it names only what is gone."""
+    if removal.clearing:
+        _answer(turn, removal)
+
+
+def _answer(turn: Turn, removal: Removal) -> None:
+    del turn.node.removals[removal.batch]
     if removal.request is not None:
         turn.settle(removal.request, {id: removal.results[id] for id in removal.order})
 
