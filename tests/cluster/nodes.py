@@ -17,7 +17,7 @@ from typing import IO, Final
 from foreman.api.client import RemoteForeman
 from foreman.control.cluster_view import ClusterView, view_of
 from foreman.core.errors import ForemanError
-from foreman.core.mutations import Mutation
+from foreman.core.mutations import Mutation, Set
 from foreman.core.views import NodeInfo
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.opening import open_directory
@@ -79,6 +79,11 @@ class RealNode:
                 _kill(pid)
         self.process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """To the server alone; its workers go on."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
     async def down(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
@@ -134,14 +139,23 @@ class RealCluster:
         assert endpoint is not None
         return endpoint
 
-    async def push(self, layout: Layout, transactions: list[list[Mutation]], after: int) -> int:
-        """Push each to all logs; the version of the last one. Returns when all are acknowledged."""
-        version = after
-        async with LogSet.connect([await self.endpoint(log) for log in layout.logs]) as logs:
-            for mutations in transactions:
-                await logs.push(version + 1, version, mutations, epoch=layout.epoch)
+    async def push_to(self, count: int) -> None:
+        """Push the transactions that are not there yet, as versions 1, 2, … ``count``, to whatever layout there is by then."""
+        async with asyncio.timeout(HEALED_WITHIN_S):
+            while True:
+                layout = await self.serving()
+                try:
+                    await self._push(layout, count)
+                except ForemanError:  # a recovery began: its layout's logs know which of them it kept
+                    continue
+                return
+
+    async def _push(self, layout: Layout, count: int) -> None:
+        async with LogSet.connect([await self.endpoint(log) for log in layout.logs], timeout=1.0) as logs:
+            version = await logs.last_version()
+            while version < count:
+                await logs.push(version + 1, version, transaction(version), epoch=layout.epoch)
                 version += 1
-        return version
 
     async def read(self, worker: Placement, version: int) -> dict[bytes, bytes]:
         """Everything that this worker has at ``version``."""
@@ -150,6 +164,25 @@ class RealCluster:
             pairs, more = await storage.get_range(b"", None)
             assert not more
             return dict(pairs)
+
+    async def durable(self, worker: Placement, version: int) -> None:
+        """Wait until the worker has it on disk: the logs of the next layout begin after it, and do not go back further."""
+
+        async def holds() -> bool:
+            return bool((await storage.info("durable_version"))["durable_version"] >= version)
+
+        async with StorageClient.connect(await self.endpoint(worker)) as storage:
+            await wait_until_async(holds, timeout_s=30.0, what=f"version {version} is durable on {worker.id}")
+
+
+def transaction(number: int) -> list[Mutation]:
+    """Version ``number`` + 1 of every test."""
+    return [Set(b"key %d" % number, b"value %d" % number)]
+
+
+def expected(count: int) -> dict[bytes, bytes]:
+    """What there is after ``count`` transactions."""
+    return {b"key %d" % number: b"value %d" % number for number in range(count)}
 
 
 async def _reached(storage: StorageClient, version: int) -> bool:

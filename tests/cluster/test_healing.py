@@ -1,6 +1,7 @@
 """Three real nodes: a cluster is wished for and appears, data flows, a machine is lost, and nothing acknowledged is."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from foreman.api.client import RemoteForeman
+from foreman.control.recovery.recovery import names_of
 from foreman.core.errors import ForemanError
-from foreman.core.mutations import Mutation, Set
-from foreman.directory.records import Layout
+from foreman.directory.records import Layout, Placement
 from foreman.workers.clients import LogSet
-from tests.cluster.nodes import RealCluster, RealNode, real_cluster
+from tests.cluster.nodes import RealCluster, RealNode, expected, real_cluster, transaction
 from tests.deadline import wait_until_async
 
 pytestmark = pytest.mark.timeout(150)
@@ -24,18 +25,12 @@ async def configure(node: RealNode, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def transactions(first: int, count: int) -> list[list[Mutation]]:
-    return [[Set(b"key %d" % number, b"value %d" % number)] for number in range(first, first + count)]
-
-
-def expected(count: int) -> dict[bytes, bytes]:
-    return {b"key %d" % number: b"value %d" % number for number in range(count)}
-
-
-async def all_members_have(cluster: RealCluster, layout: Layout, version: int, data: dict[bytes, bytes]) -> None:
+async def all_members_have(cluster: RealCluster, count: int, *, members: int = 1) -> None:
+    """Every member of the layout of now."""
+    layout = await cluster.serving(members=members)
     for team in layout.teams:
         for member in team.members:
-            assert await cluster.read(member, version) == data
+            assert await cluster.read(member, count) == expected(count)
 
 
 async def test_a_lost_machine_costs_nothing_that_was_acknowledged_and_comes_back_to_no_harm(tmp_path: Path) -> None:
@@ -43,25 +38,26 @@ async def test_a_lost_machine_costs_nothing_that_was_acknowledged_and_comes_back
         await configure(cluster.nodes["a"], "--logs", "2", "--storage-replicas", "2", "--replace-after", "1")
         first = await cluster.serving()
         assert len({log.node for log in first.logs}) == 2, "on two fault domains"
-        version = await cluster.push(first, transactions(0, 200), first.last_version)
-        await all_members_have(cluster, first, version, expected(200))
+        await cluster.push_to(200)
+        await all_members_have(cluster, 200)
+        for member in first.teams[0].members:
+            await cluster.durable(member, 200)
 
         lost = next(node for node in cluster.nodes.values() if node.id == first.logs[0].node)
         await lost.pull_the_plug()
         second = await cluster.serving(above=first.epoch)
-        assert second.last_version >= version
+        assert second.last_version == second.durable_version == 200, "the new logs do not go back: who is new must copy"
         assert lost.id not in {log.node for log in second.logs}
-        version = await cluster.push(second, transactions(200, 50), second.last_version)
-        await all_members_have(cluster, second, version, expected(250))
+        await cluster.push_to(250)
+        await all_members_have(cluster, 250)
 
         whole = await cluster.serving(above=first.epoch, members=2)
         assert lost.id not in {member.node for team in whole.teams for member in team.members}, "another took its place"
-        await all_members_have(cluster, whole, version, expected(250))
+        await all_members_have(cluster, 250, members=2)
 
         await lost.up()
         await wait_until_async(lambda: nothing_is_left_of(lost, first), timeout_s=30.0, what="its old workers are removed")
-        last = await cluster.serving(members=2)
-        await all_members_have(cluster, last, version, expected(250))
+        await all_members_have(cluster, 250, members=2)
 
 
 async def nothing_is_left_of(node: RealNode, layout: Layout) -> bool:
@@ -87,7 +83,8 @@ async def test_the_leader_itself_is_lost_in_the_midst_of_pushes(tmp_path: Path) 
         second = await cluster.serving(above=first.epoch)
         assert second.epoch > first.epoch
         assert second.last_version in {count, count + 1}, "all that was acknowledged, and at most the one that was on its way"
-        await all_members_have(cluster, second, second.last_version, expected(second.last_version))
+        await cluster.push_to(count + 10)
+        await all_members_have(cluster, count + 10)
 
 
 async def push_until_it_fails(cluster: RealCluster, layout: Layout, acknowledged: asyncio.Queue[int]) -> int:
@@ -97,8 +94,59 @@ async def push_until_it_fails(cluster: RealCluster, layout: Layout, acknowledged
     async with LogSet.connect(endpoints, timeout=2.0) as logs:
         while True:
             try:
-                await logs.push(version + 1, version, transactions(version, 1)[0], epoch=layout.epoch)
+                await logs.push(version + 1, version, transaction(version), epoch=layout.epoch)
             except ForemanError:
                 return version
             version += 1
             acknowledged.put_nowait(version)
+
+
+async def test_the_wish_changes_and_the_cluster_follows_with_its_data(tmp_path: Path) -> None:
+    async with real_cluster(tmp_path) as cluster:
+        await configure(cluster.nodes["a"], "--logs", "1", "--storage-replicas", "1")
+        first = await cluster.serving()
+        await cluster.push_to(100)
+        await cluster.durable(first.teams[0].members[0], 100)
+        await configure(cluster.nodes["b"], "--logs", "3", "--storage-replicas", "2", "--split", "key 5")
+        grown = await cluster.serving(above=first.epoch, members=2)
+        assert len(grown.logs) == 3
+        assert [team.begin for team in grown.teams] == [b"", b"key 5"]
+        assert all(len({member.node for member in team.members}) == 2 for team in grown.teams)
+        await cluster.push_to(120)
+        await all_members_have(cluster, 120, members=2)
+        await configure(cluster.nodes["c"], "--logs", "1", "--storage-replicas", "1", "--split", "")
+        await cluster.serving(above=grown.epoch)
+        await wait_until_async(lambda: only_named_workers_run(cluster), timeout_s=30.0, what="what no layout names is removed")
+        await all_members_have(cluster, 120)
+
+
+async def only_named_workers_run(cluster: RealCluster) -> bool:
+    layout = (await cluster.view()).layout
+    assert layout is not None
+    running: set[Placement] = set()
+    for node in cluster.nodes.values():
+        async with RemoteForeman.connect(node.data) as foreman:
+            running |= {Placement(worker.id, node.id) for worker in await foreman.all()}
+    return running == names_of(layout)
+
+
+async def test_a_leader_that_was_stopped_past_its_lease_commands_nothing_when_it_goes_on(tmp_path: Path) -> None:
+    async with real_cluster(tmp_path) as cluster:
+        await configure(cluster.nodes["a"], "--logs", "2", "--storage-replicas", "2", "--replace-after", "600")
+        first = await cluster.serving()
+        leader = (await cluster.view()).leader
+        assert leader is not None
+        stopped = next(node for node in cluster.nodes.values() if node.id == leader.node)
+        stopped.signal(signal.SIGSTOP)
+        await wait_until_async(lambda: another_leads(cluster, leader.node), timeout_s=20.0, what="another leads")
+        await cluster.push_to(50)
+        stopped.signal(signal.SIGCONT)
+        await cluster.push_to(100)
+        last = await cluster.serving(members=2)
+        assert last.epoch > first.epoch or stopped.id not in {log.node for log in first.logs}
+        await all_members_have(cluster, 100, members=2)
+
+
+async def another_leads(cluster: RealCluster, former: str) -> bool:
+    leader = (await cluster.view()).leader
+    return leader is not None and leader.node != former
