@@ -25,7 +25,7 @@ CREATE: Final = (
 BATCH_CREATE: Final = (*CREATE, "WriteJournal", "JournalWritten", "ClearJournal", "JournalCleared")
 REMOVE: Final = (
     "RemoveWorkers", "SetTimer", "WriteJournal", "JournalWritten", "Withdraw", "Withdrawn", "PublishChange", "SignalWorker", "WorkerExited",
-    "CancelTimer", "MoveToTrash", "Trashed", "PublishRemoval", "DeleteTrash", "TrashDeleted", "ClearJournal", "Reply",
+    "CancelTimer", "MoveToTrash", "Trashed", "PublishRemoval", "DeleteTrash", "TrashDeleted", "ClearJournal", "JournalCleared", "Reply",
 )  # fmt: skip
 SCENARIOS: Final = {"create": CREATE, "batch_create": BATCH_CREATE, "remove": REMOVE, "batch_remove": REMOVE}
 CASES: Final = [(scenario, boundary) for scenario, boundaries in SCENARIOS.items() for boundary in boundaries]
