@@ -1,0 +1,114 @@
+"""Log and storage workers as far as a recovery can tell them from real ones: what they hold, what they forget in a crash, whom they obey.
+
+Pure. A transaction is its version and what it says, so that two histories which differ at one version are seen to differ. Storage workers
+hold everything through ``latest`` and forget what is above ``durable`` when they crash; logs forget nothing.
+"""
+
+from dataclasses import dataclass, field
+
+from foreman.control.attempt import Attempt
+from foreman.control.ports import Following
+from foreman.core.data_errors import DurableVersionAhead, Locked, NewerEpochExists, NewerLockExists, NotLocked, TransactionOutOfOrder
+
+
+@dataclass
+class Obedience:
+    """The newest lock there ever was, and whether it is held."""
+
+    generation: int = 0
+    recovery_id: str = ""
+    held: bool = False
+
+    def lock(self, attempt: Attempt) -> None:
+        newer = attempt.epoch < self.generation or (attempt.epoch == self.generation and attempt.recovery_id != self.recovery_id)
+        if newer:
+            raise NewerLockExists(self.generation, self.recovery_id)
+        self.generation, self.recovery_id, self.held = attempt.epoch, attempt.recovery_id, True
+
+
+@dataclass
+class SimulatedLog:
+    epoch: int = 0
+    oldest: int = 0
+    records: dict[int, str] = field(default_factory=dict)
+    last: int = 0
+    lock: Obedience = field(default_factory=Obedience)
+    recovered: tuple[int, int] | None = None
+
+    def push(self, epoch: int, version: int, previous: int, what: str) -> None:
+        if self.lock.held:
+            raise Locked
+        if epoch < self.epoch:
+            raise NewerEpochExists(self.epoch)
+        if self.records.get(version) == what:
+            return
+        if previous != self.last or version <= previous:
+            raise TransactionOutOfOrder(self.last)
+        self.records[version], self.last, self.epoch = what, version, epoch
+
+    def recover(self, source: "SimulatedLog | None", first: int, last: int) -> None:
+        if not self.lock.held:
+            if self.recovered == (first, last):
+                return
+            raise NotLocked
+        copied = {} if source is None else {version: what for version, what in source.records.items() if first < version <= last}
+        self.records, self.oldest, self.last, self.recovered = copied, first, last, (first, last)
+        self.epoch, self.lock.held = self.lock.generation, False
+
+    def crash(self) -> None:
+        """Everything here was durable."""
+
+
+@dataclass
+class SimulatedStorage:
+    """``logs`` and ``replicas``: endpoints. ``whole`` False: it is still to be copied from a replica."""
+
+    layout_epoch: int = 0
+    durable: int = 0
+    latest: int = 0
+    whole: bool = True
+    data: dict[int, str] = field(default_factory=dict)
+    logs: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
+    lock: Obedience = field(default_factory=Obedience)
+    unlocked_with: object = None
+
+    @property
+    def sound_durable(self) -> int:
+        return self.durable if self.whole else 0
+
+    def unlock(self, attempt: Attempt, version: int, following: Following) -> None:
+        told = (attempt, version, following)
+        if not self.lock.held:
+            if self.unlocked_with == told:
+                return
+            raise NotLocked
+        if following.reset or not self.whole:
+            self.data, self.durable, self.latest, self.whole = {}, 0, 0, True
+        if self.durable > max(version, following.last):
+            raise DurableVersionAhead(self.durable, max(version, following.last))
+        self._forget_after(max(version, self.durable))
+        self.logs, self.replicas = tuple(following.logs.values()), following.replicas
+        self.layout_epoch, self.lock.held, self.unlocked_with = attempt.epoch, False, told
+
+    def follow(self, log: SimulatedLog) -> None:
+        """Everything that the log has and this lacks."""
+        for version in sorted(version for version in log.records if version > self.latest):
+            self.data[version], self.latest = log.records[version], version
+        self.latest = max(self.latest, log.last)
+
+    def copy(self, replica: "SimulatedStorage") -> None:
+        self.data = {version: what for version, what in replica.data.items() if version <= replica.latest}
+        self.durable = self.latest = replica.latest
+        self.whole = True
+
+    def crash(self) -> None:
+        """It comes back with what was durable."""
+        self._forget_after(self.durable)
+
+    def _forget_after(self, version: int) -> None:
+        self.data = {each: what for each, what in self.data.items() if each <= version}
+        self.latest = min(self.latest, version)
+
+
+SimulatedWorker = SimulatedLog | SimulatedStorage
