@@ -190,13 +190,17 @@ async def _reached(storage: StorageClient, version: int) -> bool:
 
 
 @asynccontextmanager
-async def real_cluster(folder: Path, names: tuple[str, ...] = ("a", "b", "c")) -> AsyncIterator[RealCluster]:
+async def real_cluster(folder: Path, names: tuple[str, ...] = ("a", "b", "c"), *, tls: bool = False) -> AsyncIterator[RealCluster]:
+    """``tls``: the nodes reach one another over TCP, each showing a certificate of one authority."""
     url = f"sqlite:{folder / 'directory.db'}"
+    if tls:
+        _make_certificates(folder, names)
     nodes: dict[str, RealNode] = {}
     for name in names:
         config = folder / f"{name}.toml"
         config.write_text(
             f'[node]\ndata = "{folder / name}"\ncluster = "{CLUSTER}"\nfault_domain = "{name}"\n'
+            f"{_listening(folder, name) if tls else ''}"
             f'[directory]\nurl = "{url}"\nlease = "{LEASE_S}s"\n'
         )
         nodes[name] = RealNode(name, folder / name, config, (folder / f"{name}.log").open("ab"))
@@ -207,3 +211,19 @@ async def real_cluster(folder: Path, names: tuple[str, ...] = ("a", "b", "c")) -
         await asyncio.gather(*(node.down() for node in nodes.values()))
         for node in nodes.values():
             node.output.close()
+
+
+def _make_certificates(folder: Path, names: tuple[str, ...]) -> None:
+    commands = [
+        ["ca", "--out", str(folder / "certificates")],
+        *(["node", name, "--ca", str(folder / "certificates"), "--host", "127.0.0.1"] for name in names),
+    ]
+    for command in commands:
+        subprocess.run([sys.executable, "-m", "foreman", "cert", *command], check=True, capture_output=True, timeout=30)
+
+
+def _listening(folder: Path, name: str) -> str:
+    there = folder / "certificates"
+    return (
+        f'listen = ["127.0.0.1:0"]\ntls = {{ cert = "{there / name}.pem", key = "{there / name}.key", client_ca = "{there / "ca.pem"}" }}\n'
+    )

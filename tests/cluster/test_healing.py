@@ -150,3 +150,13 @@ async def test_a_leader_that_was_stopped_past_its_lease_commands_nothing_when_it
 async def another_leads(cluster: RealCluster, former: str) -> bool:
     leader = (await cluster.view()).leader
     return leader is not None and leader.node != former
+
+
+async def test_nodes_command_one_another_over_tls(tmp_path: Path) -> None:
+    async with real_cluster(tmp_path, tls=True) as cluster:
+        await configure(cluster.nodes["a"], "--logs", "3", "--storage-replicas", "2")
+        first = await cluster.serving(members=2)
+        assert len({log.node for log in first.logs}) == 3
+        assert all(node.address.startswith("https://127.0.0.1:") for node in (await cluster.view()).nodes.values())
+        await cluster.push_to(20)
+        await all_members_have(cluster, 20, members=2)
