@@ -4,7 +4,7 @@ Owns what survives a crash (the workers' data) and what does not (the gateway, w
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from foreman.control.attempt import Attempt
@@ -204,6 +204,3 @@ class ReachedNode:
 
     async def close(self) -> None:
         pass
-
-
-Work = Coroutine[Any, Any, None]
