@@ -30,6 +30,7 @@ _PUBLIC: Final = {
     "WorkerInfo": "foreman.core.views",
     "WorkerRef": "foreman.core.views",
     "WorkerRemoved": "foreman.core.views",
+    "ClusterClient": "foreman.workers.clients",
     "LogClient": "foreman.workers.clients",
     "LogSet": "foreman.workers.clients",
     "StorageClient": "foreman.workers.clients",

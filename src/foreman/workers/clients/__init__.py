@@ -4,12 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from foreman.workers.clients.cluster_client import ClusterClient as ClusterClient
     from foreman.workers.clients.log_client import LogClient as LogClient
     from foreman.workers.clients.log_client import LogLocked as LogLocked
     from foreman.workers.clients.log_set import LogSet as LogSet
     from foreman.workers.clients.storage_client import StorageClient as StorageClient
 
 _HOME: Final = {
+    "ClusterClient": "foreman.workers.clients.cluster_client",
     "LogClient": "foreman.workers.clients.log_client",
     "LogLocked": "foreman.workers.clients.log_client",
     "LogSet": "foreman.workers.clients.log_set",

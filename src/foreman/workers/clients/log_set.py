@@ -41,7 +41,10 @@ class LogSet:
 
     async def push(self, version: Version, previous_version: Version, mutations: Sequence[Mutation], *, epoch: int = 0) -> None:
         """To all logs at once; returns when all have it. Raises what the first log that refused said (see LogClient.push)."""
-        transaction = encode_transaction(mutations)
+        await self.push_encoded(version, previous_version, encode_transaction(mutations), epoch=epoch)
+
+    async def push_encoded(self, version: Version, previous_version: Version, transaction: bytes, *, epoch: int = 0) -> None:
+        """As :meth:`push`, with a transaction that :func:`encode_transaction` made."""
         pushes = [log.push_encoded(version, previous_version, transaction, epoch=epoch) for log in self.logs]
         for outcome in await asyncio.gather(*pushes, return_exceptions=True):
             if isinstance(outcome, BaseException):

@@ -1,0 +1,118 @@
+"""Where a ClusterClient has a cluster's layout from: the directory tells which workers, and the nodes' foremen tell where those listen.
+
+Owns one connection to each node that was asked. The directory is followed, so a new layout is known as soon as it is published, and an
+outage of it changes nothing: the last layout known is the layout.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextlib import aclosing
+
+import structlog
+
+from foreman.api.client import RemoteForeman
+from foreman.core.errors import ForemanUnavailable
+from foreman.core.views import WorkerInfo
+from foreman.directory.errors import InvalidRecord
+from foreman.directory.following import Backoff, follow
+from foreman.directory.keys import ClusterKeys
+from foreman.directory.port import Deleted, Directory, KeyRange, KeyValue, Snapshot
+from foreman.directory.records import Layout, NodeRecord, Placement, decode
+from foreman.workers.clients.cluster_layout import ClusterLayout, Team
+
+_log = structlog.get_logger("foreman.client")
+_BACKOFF = Backoff(0.05, 1.0)
+
+
+class Nodes:
+    """The cluster's nodes and their foremen. ``connect``: from a node's address to its Foreman."""
+
+    def __init__(self, connect: Callable[[str], RemoteForeman]) -> None:
+        self._connect = connect
+        self._records: dict[bytes, NodeRecord] = {}
+        self._foremen: dict[str, RemoteForeman] = {}
+
+    def see(self, event: KeyValue | Deleted) -> None:
+        """A node that goes is forgotten only when another comes in its place: it may be that only its lease is gone."""
+        if isinstance(event, KeyValue):
+            with contextlib.suppress(InvalidRecord):  # the directors complain of it; here it is a node that cannot be found
+                self._records[event.key] = decode(NodeRecord, event.key, event.value)
+
+    async def info(self, node: str, id: str) -> WorkerInfo:
+        """Raises ForemanUnavailable, WorkerNotFound."""
+        record = next((record for record in self._records.values() if record.id == node), None)
+        if record is None:
+            raise ForemanUnavailable(node, "its node is not there")
+        if record.address not in self._foremen:
+            self._foremen[record.address] = self._connect(record.address)
+        return await self._foremen[record.address].info(id)
+
+    async def close(self) -> None:
+        foremen, self._foremen = self._foremen, {}
+        for foreman in foremen.values():
+            await foreman.close()
+
+
+class _OnNode:
+    """A node's foreman for whoever looks for a worker of its: found anew at each call."""
+
+    def __init__(self, nodes: Nodes, node: str) -> None:
+        self._nodes, self._node = nodes, node
+
+    async def info(self, id: str) -> WorkerInfo:
+        return await self._nodes.info(self._node, id)
+
+
+class DirectoryLayouts:
+    """The ``Layouts`` of a ClusterClient. ``directory`` is the caller's, and stays open."""
+
+    def __init__(self, directory: Directory, cluster: str, connect: Callable[[str], RemoteForeman] = RemoteForeman.connect) -> None:
+        self._directory, self._keys = directory, ClusterKeys(cluster)
+        self._nodes = Nodes(connect)
+        self._layout: Layout | None = None
+        self._changed = asyncio.Event()
+        self._following: list[asyncio.Task[None]] = []
+
+    async def after(self, epoch: int) -> ClusterLayout:
+        if not self._following:
+            works = (self._follow(self._keys.nodes, self._nodes.see), self._follow(KeyRange.of_key(self._keys.layout), self._see_layout))
+            self._following = [asyncio.create_task(work) for work in works]
+        while self._layout is None or self._layout.epoch <= epoch:
+            await self._changed.wait()
+        return self._told(self._layout)
+
+    async def close(self) -> None:
+        following, self._following = self._following, []
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        await self._nodes.close()
+
+    async def _follow(self, keys: KeyRange, see: Callable[[KeyValue | Deleted], None]) -> None:
+        async with aclosing(follow(self._directory, keys, backoff=_BACKOFF)) as news:
+            async for told in news:
+                for event in told.entries if isinstance(told, Snapshot) else told.events:
+                    see(event)
+
+    def _see_layout(self, event: KeyValue | Deleted) -> None:
+        if isinstance(event, Deleted):
+            return
+        try:
+            self._layout = decode(Layout, event.key, event.value)
+        except InvalidRecord as error:
+            _log.error("layout_unreadable", reason=str(error))
+            return
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _told(self, layout: Layout) -> ClusterLayout:
+        return ClusterLayout(
+            layout.epoch,
+            layout.last_version,
+            tuple(self._where(log) for log in layout.logs),
+            tuple(Team(team.begin, team.end, tuple(self._where(member) for member in team.members)) for team in layout.teams),
+        )
+
+    def _where(self, worker: Placement) -> tuple[_OnNode, str]:
+        return _OnNode(self._nodes, worker.node), worker.id

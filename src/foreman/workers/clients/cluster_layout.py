@@ -1,0 +1,99 @@
+"""A cluster's layout as its clients need it: where to push, where to read, and from which version on. Values, and the port they come by.
+
+Where layouts come from is another room's matter (``api.cluster_layouts``); whoever has workers elsewhere may bring a source of its own.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from foreman.core.mutations import Version
+from foreman.workers.clients.replica import Where
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who holds the keys ``begin <= key < end``; ``end`` None: through the last key. Each of ``members`` has all of them."""
+
+    begin: bytes
+    end: bytes | None
+    members: tuple[Where, ...]
+
+    def holds(self, key: bytes) -> bool:
+        return self.begin <= key and (self.end is None or key < self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLayout:
+    """What the director of ``epoch`` published. Its ``logs`` were filled through ``last_version``: what is beyond is of this epoch.
+
+    ``teams`` cover the key space without gaps, in order.
+    """
+
+    epoch: int
+    last_version: Version
+    logs: tuple[Where, ...]
+    teams: tuple[Team, ...]
+
+
+class Layouts(Protocol):
+    """Where layouts come from."""
+
+    async def after(self, epoch: int) -> ClusterLayout:
+        """The newest layout, once there is one of an epoch above ``epoch``. Waits for it through every outage."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Newest:
+    """The newest layout, for everybody in one client who waits for another. One task asks; any number wait."""
+
+    def __init__(self, layouts: Layouts) -> None:
+        self._layouts = layouts
+        self.layout: ClusterLayout | None = None
+        self._changed = asyncio.Event()
+        self._told: list[Callable[[ClusterLayout], None]] = []
+        self._following: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        if self._following is None:
+            self._following = asyncio.create_task(self._follow(), name="follow the layout")
+
+    def tell(self, told: Callable[[ClusterLayout], None]) -> None:
+        """Call ``told`` with every layout from the next one on, before anybody who waits goes on."""
+        self._told.append(told)
+
+    async def after(self, epoch: int) -> ClusterLayout:
+        """The newest one, once it is of an epoch above ``epoch``."""
+        while self.layout is None or self.layout.epoch <= epoch:
+            changed = asyncio.create_task(self._changed.wait())
+            try:
+                await asyncio.wait([changed, *self._task()], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
+            for failed in self._task():
+                if failed.done():
+                    failed.result()
+        return self.layout
+
+    async def close(self) -> None:
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        await self._layouts.close()
+
+    def _task(self) -> list[asyncio.Task[None]]:
+        return [] if self._following is None else [self._following]
+
+    async def _follow(self) -> None:
+        epoch = -1
+        while True:
+            layout = await self._layouts.after(epoch)
+            epoch, self.layout = layout.epoch, layout
+            for told in self._told:
+                told(layout)
+            self._changed.set()
+            self._changed = asyncio.Event()

@@ -1,0 +1,221 @@
+"""The one writer of a cluster: gives versions, pushes to the logs of whatever layout there is, and knows what is acknowledged.
+
+Every transaction has its version from the moment it is taken, and keeps it: each names the one before it, so no log ever holds one without
+those before it. When a new layout comes, all that the recovery kept (its ``last_version`` says how far) is acknowledged by that, and the
+rest is pushed again, to the new logs, as the same versions. So nothing is lost, doubled or reordered, however many epochs it takes.
+
+That needs one writer at a time: a second one has its pushes refused, or this one's are (TransactionOutOfOrder), and nothing is damaged.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from foreman.core.data_errors import Locked, NewerEpochExists, NotReady, StorageFault, TooManyParked, TransactionOutOfOrder
+from foreman.core.errors import ForemanError, ForemanTimeout, ForemanUnavailable, WorkerNotFound
+from foreman.core.mutations import Mutation, Version
+from foreman.workers.clients.cluster_layout import ClusterLayout, Newest
+from foreman.workers.clients.log_client import LogClient
+from foreman.workers.clients.log_set import LogSet
+from foreman.workers.wire.transactions import encode_transaction
+
+MAX_IN_FLIGHT: Final = 200
+"""Transactions that are on their way at once; the next push waits. Well below what a log parks."""
+
+FIRST_PAUSE_S: Final = 0.02
+LAST_PAUSE_S: Final = 0.5
+TRY_S: Final = 5.0
+"""How long one log is tried before its place is looked up anew."""
+
+_WAIT: Final = (Locked, NewerEpochExists, NotReady, StorageFault, TooManyParked, ForemanUnavailable, ForemanTimeout, WorkerNotFound)
+"""After these there will be another layout, or the same one works again."""
+
+
+class AcknowledgedLost(ForemanError, code="acknowledged_lost", status=500, fields=("acknowledged", "kept")):
+    """Transactions through ``acknowledged`` were acknowledged, and the new layout's logs hold those through ``kept`` only."""
+
+    def __init__(self, acknowledged: Version, kept: Version) -> None:
+        super().__init__(acknowledged, kept)
+        self.acknowledged, self.kept = acknowledged, kept
+
+    def __str__(self) -> str:
+        return f"the cluster has lost data: version {self.acknowledged} was acknowledged, and the new layout ends at {self.kept}"
+
+
+class _Era:
+    """The logs of one layout, and the pushes that are under way to them."""
+
+    def __init__(self, layout: ClusterLayout, options: dict[str, Any]) -> None:
+        self.layout = layout
+        self.logs = LogSet.connect(layout.logs, timeout=TRY_S, **options)
+        self._pushes: set[asyncio.Task[None]] = set()
+
+    async def push(self, version: Version, transaction: bytes) -> bool:
+        """Whether every log has it; False: the era has ended meanwhile. Raises what a log refused it with."""
+        task = asyncio.create_task(self.logs.push_encoded(version, version - 1, transaction, epoch=self.layout.epoch))
+        self._pushes.add(task)
+        try:
+            await asyncio.wait({task})
+        finally:
+            self._pushes.discard(task)
+            task.cancel()
+        if task.cancelled():
+            return False
+        task.result()
+        return True
+
+    async def level(self) -> Version:
+        """The end of the longest log, once all logs have what it has: a writer that died may have reached some of them only."""
+        logs = self.logs.logs
+        lasts = [int((await log.info("last_version"))["last_version"]) for log in logs]
+        low, high = min(lasts), max(lasts)
+        longest: LogClient = logs[lasts.index(high)]
+        while low < high:
+            for version, transaction in await longest.pull_encoded(low, last=high):
+                await self.logs.push_encoded(version, low, transaction, epoch=self.layout.epoch)
+                low = version
+        return high
+
+    def end(self) -> None:
+        """Every push under way comes back with False."""
+        for task in self._pushes:
+            task.cancel()
+
+
+class ClusterWriter:
+    """``options`` go to :meth:`LogClient.connect`."""
+
+    def __init__(self, newest: Newest, options: dict[str, Any]) -> None:
+        self._newest, self._options = newest, options
+        self._era: _Era | None = None
+        self._ended: list[asyncio.Task[None]] = []
+        self._opening = asyncio.Lock()
+        self._opened = False
+        self._last = self._acknowledged = 0
+        self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._carrying: dict[Version, asyncio.Task[None]] = {}
+        self._broken: ForemanError | None = None
+        newest.tell(self._see)
+
+    @property
+    def acknowledged(self) -> Version:
+        """The newest version that is acknowledged; all before it are, too. 0: none is known of."""
+        return self._acknowledged
+
+    @property
+    def under_way(self) -> list[Version]:
+        """Versions that were taken and are not acknowledged yet, ascending: each may be in the cluster or not."""
+        return sorted(self._carrying)
+
+    async def push(self, mutations: Sequence[Mutation], timeout_s: float) -> Version:
+        """The version under which it is durable on every log."""
+        transaction = encode_transaction(mutations)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._room.acquire()
+                try:
+                    await self._open()
+                    carrying = self._take(transaction)
+                except BaseException:
+                    self._room.release()
+                    raise
+                version = self._last
+                await asyncio.shield(carrying)
+        except TimeoutError:
+            raise ForemanTimeout("an acknowledgement of every log", timeout_s) from None
+        return version
+
+    async def close(self) -> None:
+        """What is under way may be in the cluster or not."""
+        for task in self._carrying.values():
+            task.cancel()
+        await asyncio.gather(*self._carrying.values(), return_exceptions=True)
+        era, self._era = self._era, None
+        if era is not None:
+            self._retire(era)
+        await asyncio.gather(*self._ended, return_exceptions=True)
+
+    # --- the layout ---
+
+    def _see(self, layout: ClusterLayout) -> None:
+        old, self._era = self._era, _Era(layout, self._options)
+        if self._opened and layout.last_version < self._acknowledged:
+            self._broken = AcknowledgedLost(self._acknowledged, layout.last_version)
+        if self._opened and layout.last_version > self._last:  # what is there is not ours, though some of the versions are
+            self._broken = self._broken or TransactionOutOfOrder(layout.last_version)
+        if old is not None:
+            self._retire(old)
+
+    def _retire(self, era: _Era) -> None:
+        era.end()
+        self._ended = [task for task in self._ended if not task.done()]
+        self._ended.append(asyncio.create_task(era.logs.close()))
+
+    async def _open(self) -> None:
+        """Find out, once, where the versions go on."""
+        if self._opened:
+            return
+        async with self._opening:
+            pause_s = FIRST_PAUSE_S
+            while not self._opened:
+                await self._newest.after(-1)
+                era = self._era
+                assert era is not None, "it is told before those who wait"
+                try:
+                    last = await era.level()
+                except _WAIT:
+                    pause_s = await self._pause(era, pause_s)
+                    continue
+                if era is self._era:
+                    self._last = self._acknowledged = last
+                    self._opened = True
+
+    # --- one transaction ---
+
+    def _take(self, transaction: bytes) -> asyncio.Task[None]:
+        """From here on it has its version, and is carried on whoever stops waiting: those after it name it."""
+        if self._broken is not None:
+            raise self._broken
+        self._last += 1
+        version = self._last
+        task = asyncio.create_task(self._carry(version, transaction), name=f"push {version}")
+        self._carrying[version] = task
+        task.add_done_callback(lambda done: self._carried(version, done))
+        return task
+
+    def _carried(self, version: Version, task: asyncio.Task[None]) -> None:
+        self._room.release()
+        if not task.cancelled():
+            if (error := task.exception()) is None:
+                self._acknowledged = max(self._acknowledged, version)
+            elif isinstance(error, ForemanError):
+                self._broken = self._broken or error
+                return  # it stays among those under way
+        if task.cancelled() or task.exception() is None:
+            self._carrying.pop(version, None)
+
+    async def _carry(self, version: Version, transaction: bytes) -> None:
+        """Until every log of one layout has it. Raises what no other layout will change."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            if self._broken is not None:
+                raise self._broken
+            era = self._era
+            assert era is not None, "closing cancels this first"
+            if version <= era.layout.last_version:
+                return  # the recovery found it on the old logs
+            try:
+                if await era.push(version, transaction):
+                    return
+                pause_s = FIRST_PAUSE_S
+            except _WAIT:
+                pause_s = await self._pause(era, pause_s)
+
+    async def _pause(self, era: _Era, pause_s: float) -> float:
+        """Wait for the next layout, or for a while; how long to wait the next time."""
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._newest.after(era.layout.epoch)
+        except TimeoutError:
+            return min(LAST_PAUSE_S, 2 * pause_s)
+        return FIRST_PAUSE_S
