@@ -177,7 +177,8 @@ class Node:
         self._server.tell(lambda at: NodeScanned(at, found.mine, unusable, found.journal))
         self._serving = asyncio.create_task(self._server.run(), name="foreman server")
         await self._server.booted.wait()
-        await self._membership.start()  # not before the truth is known: workers that ran all along would be taken out and put back
+        # Not before the truth is known: workers that ran all along would be taken out and put back.
+        await self._membership.start(self.foreman)
         if self.door is not None:
             self.door.open()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from foreman.api.listeners import read_token
+from foreman.core.interface import ForemanInterface
 from foreman.directory.following import follow
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.opening import open_directory
@@ -20,6 +21,7 @@ from foreman.directory.records import LeaderRecord, NodeRecord
 from foreman.node.configuration import Configuration
 from foreman.node.data_directory import DataDirectory
 from foreman.node.gateway import Gateway
+from foreman.node.gateway_health import HealthFold, follow_health, read_health
 
 if TYPE_CHECKING:
     from foreman.api.client import RemoteForeman
@@ -46,9 +48,15 @@ class Membership:
         node = configuration.node
         record = NodeRecord(data.node_id, address, node.capabilities, node.fault_domain or "")
         self.gateway = Gateway(self._directory, data.cluster, record, lease_s=configuration.directory.lease_s)
+        self._health = HealthFold(data.node_id)
+        self._following_health: asyncio.Task[None] | None = None
         self._controlling: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self, foreman: ForemanInterface) -> None:
+        events, health = foreman.events(), self._health
+        await read_health(foreman, health)
+        self.gateway.show_health(health.record)
+        self._following_health = asyncio.create_task(follow_health(events, foreman, health, self.gateway.health_changed), name="health")
         await self.gateway.start(())
         if COORDINATION in self._configuration.node.capabilities:
             self._controlling = asyncio.create_task(self._control(), name="control plane")
@@ -59,6 +67,9 @@ class Membership:
         if controlling is not None:
             controlling.cancel()
             await asyncio.gather(controlling, return_exceptions=True)
+        if self._following_health is not None:
+            self._following_health.cancel()
+            await asyncio.gather(self._following_health, return_exceptions=True)
         await self.gateway.stop(leave=for_good)
 
     async def close(self) -> None:

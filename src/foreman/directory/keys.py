@@ -2,11 +2,14 @@
 
     /{cluster}/nodes/{node}              NodeRecord          under the node's lease
     /{cluster}/services/{node}/{name}    ServiceRecord       under the node's lease
+    /{cluster}/health/{node}             HealthRecord        under the node's lease
     /{cluster}/leader                    LeaderRecord        under the leader's lease
     /{cluster}/epoch                     EpochRecord         lasting: the highest epoch a director was given
     /{cluster}/spec                      ClusterSpec         lasting: the wish
     /{cluster}/layout                    Layout              lasting
+    /{cluster}/identity                  IdentityRecord      lasting: a name for this history of the directory
     /{cluster}/draining/{node}           DrainRecord         lasting, until the node is taken back
+    /{cluster}/requests/{worker}         WorkerRequest       lasting, until the worker is removed
     /{cluster}/status                    StatusRecord        under the leader's lease: what its director does
     /{cluster}/story                     StoryRecord         lasting, bounded: what directors did and why
 
@@ -46,6 +49,9 @@ class ClusterKeys:
     def services(self) -> KeyRange:
         return KeyRange.of_prefix(self._at("services", ""))
 
+    def health(self, node: str) -> bytes:
+        return self._at("health", node)
+
     @property
     def leader(self) -> bytes:
         return self._at("leader")
@@ -62,8 +68,19 @@ class ClusterKeys:
     def layout(self) -> bytes:
         return self._at("layout")
 
+    @property
+    def identity(self) -> bytes:
+        return self._at("identity")
+
     def draining(self, node: str) -> bytes:
         return self._at("draining", node)
+
+    def request(self, worker: str) -> bytes:
+        return self._at("requests", worker)
+
+    @property
+    def requests(self) -> KeyRange:
+        return KeyRange.of_prefix(self._at("requests", ""))
 
     @property
     def status(self) -> bytes:

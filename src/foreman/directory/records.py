@@ -5,22 +5,28 @@ have written the bytes. Fields it does not know are let pass, so that a node of 
 types, missing fields, bad names and sizes beyond the bound are InvalidRecord.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
 
-from foreman.core.errors import ForemanError
-from foreman.core.ids import MAX_ID_LENGTH, parse_worker_id
+from foreman.core.ids import MAX_ID_LENGTH
 from foreman.core.views import ServiceInfo
+from foreman.directory.checks import MAX_TEXT
+from foreman.directory.checks import check as _check
+from foreman.directory.checks import check_id as _check_id
+from foreman.directory.checks import check_text as _check_text
 from foreman.directory.errors import InvalidRecord
+from foreman.directory.health_record import HealthRecord
+from foreman.directory.worker_request import WorkerRequest
 
 MAX_RECORD_BYTES: Final = 1 << 20
-MAX_TEXT: Final = 1_024
 MAX_CAPABILITIES: Final = 64
 MAX_MEMBERS: Final = 10_000
 MAX_EPOCH: Final = 2**63 - 1
 MAX_STORY_LINES: Final = 200
+_IDENTITY: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 DEFAULT_REPLACE_AFTER_S: Final = 60.0
 MAX_REPLACE_AFTER_S: Final = 30 * 86_400.0
 
@@ -91,6 +97,16 @@ class EpochRecord:
     def __post_init__(self) -> None:
         _check_epoch(self.epoch)
         _check_id(self.node, "node")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRecord:
+    """A random name (16 hex digits) that the first director gives the directory. Another name: it was emptied or replaced since."""
+
+    id: str
+
+    def __post_init__(self) -> None:
+        _check(_IDENTITY.fullmatch(self.id) is not None, "id is no identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +248,21 @@ class StoryRecord:
         _check(len(self.lines) <= MAX_STORY_LINES, "the story is too long")
 
 
-Record = NodeRecord | ServiceRecord | LeaderRecord | EpochRecord | ClusterSpec | Layout | DrainRecord | StatusRecord | StoryRecord
-_Record = TypeVar(
-    "_Record", NodeRecord, ServiceRecord, LeaderRecord, EpochRecord, ClusterSpec, Layout, DrainRecord, StatusRecord, StoryRecord
+Record = (
+    NodeRecord
+    | ServiceRecord
+    | HealthRecord
+    | LeaderRecord
+    | EpochRecord
+    | IdentityRecord
+    | ClusterSpec
+    | Layout
+    | DrainRecord
+    | WorkerRequest
+    | StatusRecord
+    | StoryRecord
 )
+_Record = TypeVar("_Record", bound=Record)
 
 
 def encode(record: Record) -> bytes:
@@ -251,22 +278,6 @@ def decode(kind: type[_Record], key: bytes, value: bytes) -> _Record:
         return msgspec.json.decode(value, type=kind, strict=True)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRecord(repr(key), str(error)[:MAX_TEXT]) from None
-
-
-def _check(holds: bool, problem: str) -> None:  # noqa: FBT001 - an assertion that stays in force
-    if not holds:
-        raise ValueError(problem)
-
-
-def _check_id(text: str, field: str) -> None:
-    try:
-        parse_worker_id(text)
-    except ForemanError:
-        raise ValueError(f"{field} is no id") from None
-
-
-def _check_text(text: str) -> None:
-    _check(len(text) <= MAX_TEXT and "\0" not in text, f"a text is longer than {MAX_TEXT} characters, or holds NUL")
 
 
 def _check_epoch(epoch: int) -> None:

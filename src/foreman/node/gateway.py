@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ import structlog
 from foreman.core.views import ServiceInfo
 from foreman.directory.errors import DirectoryError, DirectoryUnavailable, InvalidRecord
 from foreman.directory.following import DEFAULT_BACKOFF, Backoff, follow
+from foreman.directory.health_record import HealthRecord
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Changes, Deleted, Directory, KeyRange, KeyValue, Snapshot
 from foreman.directory.records import Layout, NodeRecord, ServiceRecord, decode
@@ -26,6 +27,8 @@ from foreman.node.gateway_registration import Registration
 DEFAULT_LEASE_S: Final = 10.0
 DEFAULT_COALESCE_S: Final = 0.005
 DEFAULT_WITHDRAW_S: Final = 2.0
+HEALTH_COALESCE_S: Final = 0.25
+"""How long a change of health waits for a change of services to go with; most are over by then."""
 
 _log = structlog.get_logger("foreman.gateway")
 
@@ -50,6 +53,8 @@ class Gateway:
         self._coalesce_s, self._backoff = coalesce_s, backoff
         self._truth: dict[str, ServiceRecord] = {}
         self._changed = asyncio.Event()
+        self._health: Callable[[], HealthRecord] | None = None
+        self._health_due: asyncio.TimerHandle | None = None
         self._sequence = self._applied = 0  # of changes of the truth: made here, seen in the directory
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._reachable = False
@@ -88,6 +93,15 @@ class Gateway:
         self._note({id: service for id, service in self._truth.items() if id not in gone})
         return self._shown(timeout)
 
+    def show_health(self, health: Callable[[], HealthRecord]) -> None:
+        """Show the node's health too, as this says. :meth:`health_changed` tells that it may be another."""
+        self._health = health
+
+    def health_changed(self) -> None:
+        """It goes along with the next change of the services, or soon by itself."""
+        if self._health_due is None:
+            self._health_due = asyncio.get_running_loop().call_later(HEALTH_COALESCE_S, self._changed.set)
+
     async def _shown(self, timeout: float) -> bool:
         return not self._away and await self.settled(timeout)
 
@@ -114,6 +128,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._reachable = False
+        self._unset_health_due()
         if leave:
             with contextlib.suppress(DirectoryUnavailable):  # then the lease runs out by itself
                 await self._registration.end()
@@ -157,7 +172,7 @@ class Gateway:
     async def _put_back(self) -> None:
         self._changed.clear()
         sequence = self._sequence
-        await self._registration.put_back(self._truth)
+        await self._registration.put_back(self._truth, self._current_health())
         self._settle(sequence)
 
     async def _follow_truth(self) -> None:
@@ -165,9 +180,19 @@ class Gateway:
             await self._changed.wait()
             await asyncio.sleep(self._coalesce_s)
             self._changed.clear()
-            sequence = self._sequence
-            await self._registration.change(self._truth)
-            self._settle(sequence)
+            sequence, health = self._sequence, self._current_health()
+            if sequence != self._applied or self._registration.is_news(health):
+                await self._registration.change(self._truth, health)
+                self._settle(sequence)
+
+    def _unset_health_due(self) -> None:
+        if self._health_due is not None:
+            self._health_due.cancel()
+            self._health_due = None
+
+    def _current_health(self) -> HealthRecord | None:
+        self._unset_health_due()
+        return None if self._health is None else self._health()
 
     async def _keep_alive(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import ClassVar, Final
 
 from foreman.directory.errors import DirectoryError, LeaseExpired
+from foreman.directory.health_record import HealthRecord
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Absent, Comparison, Delete, Deleted, Directory, KeyRange, KeyValue, Lease, Operation, Put, Unchanged
 from foreman.directory.records import NodeRecord, ServiceRecord, encode
@@ -52,7 +53,7 @@ class Registration:
         """How long the registration stands when nobody keeps it alive."""
         return self._lease.ttl_s if self._lease is not None else self._lease_s
 
-    async def put_back(self, truth: Truth) -> None:
+    async def put_back(self, truth: Truth, health: HealthRecord | None = None) -> None:
         """Make the directory show the node with exactly these services, whatever it shows now. Raises DirectoryError."""
         lease = await self._living_lease()
         for _ in range(_TRIES):
@@ -61,15 +62,20 @@ class Registration:
             strays = {entry.key: entry.value for entry in snapshot.entries}
             unmoved = {entry.key: entry.value for entry in snapshot.entries if entry.lease == lease.id}
             unchanged = Absent(self._node_key) if node is None else Unchanged(self._node_key, node.mod_revision)
-            if await self._write(unchanged, lease, truth, unmoved, strays):
+            if await self._write(unchanged, lease, self._wanted(truth, health), unmoved, strays):
                 return
         raise RegistrationLost(self._node.id)
 
-    async def change(self, truth: Truth) -> None:
+    async def change(self, truth: Truth, health: HealthRecord | None = None) -> None:
         """The same, knowing what stands there. Raises RegistrationLost and what the directory raises; then :meth:`put_back`."""
         assert self._lease is not None, "put_back comes first"
-        if not await self._write(Unchanged(self._node_key, self._mod_revision), self._lease, truth, self._standing, self._standing):
+        unchanged, wanted = Unchanged(self._node_key, self._mod_revision), self._wanted(truth, health)
+        if not await self._write(unchanged, self._lease, wanted, self._standing, self._standing):
             raise RegistrationLost(self._node.id)
+
+    def is_news(self, health: HealthRecord | None) -> bool:
+        """Whether the directory does not show it yet."""
+        return health is not None and self._standing.get(self._keys.health(self._node.id)) != encode(health)
 
     async def stand_guard(self) -> None:
         """Until the node's key is taken away or written by somebody else: then RegistrationLost, or what the directory raises.
@@ -107,11 +113,19 @@ class Registration:
             self._lease = await self._directory.grant_lease(self._lease_s)
         return self._lease
 
+    def _wanted(self, truth: Truth, health: HealthRecord | None) -> dict[bytes, bytes]:
+        wanted = {self._keys.service(self._node.id, service.name): encode(service) for service in truth.values()}
+        return wanted if health is None else {**wanted, self._keys.health(self._node.id): encode(health)}
+
     async def _write(
-        self, condition: Comparison, lease: Lease, truth: Truth, unmoved: Mapping[bytes, bytes], standing: Mapping[bytes, bytes]
+        self,
+        condition: Comparison,
+        lease: Lease,
+        wanted: dict[bytes, bytes],
+        unmoved: Mapping[bytes, bytes],
+        standing: Mapping[bytes, bytes],
     ) -> bool:
         """``unmoved``: what stands under this lease and need not be put when it is the same. ``standing``: all that stands."""
-        wanted = {self._keys.service(self._node.id, service.name): encode(service) for service in truth.values()}
         operations: list[Operation] = [Put(self._node_key, self._node_value, lease.id)]
         operations += [Put(key, value, lease.id) for key, value in wanted.items() if unmoved.get(key) != value]
         operations += [Delete.key(key) for key in standing if key not in wanted]

@@ -1,0 +1,27 @@
+"""What the records check of their fields, so that one that exists is right. Pure; raises ValueError, to which ``decode`` adds the key."""
+
+from typing import Final
+
+from foreman.core.errors import ForemanError
+from foreman.core.ids import parse_worker_id
+
+MAX_TEXT: Final = 1_024
+
+
+def check(holds: bool, problem: str) -> None:  # noqa: FBT001 - an assertion that stays in force
+    """ValueError(problem) unless it holds."""
+    if not holds:
+        raise ValueError(problem)
+
+
+def check_id(text: str, field: str) -> None:
+    """``text`` is an id of a worker or a node."""
+    try:
+        parse_worker_id(text)
+    except ForemanError:
+        raise ValueError(f"{field} is no id") from None
+
+
+def check_text(text: str, most: int = MAX_TEXT) -> None:
+    """``text`` is short and without NUL."""
+    check(len(text) <= most and "\0" not in text, f"a text is longer than {most} characters, or holds NUL")
