@@ -24,21 +24,28 @@ from foreman.api.schema import MAX_BODY_BYTES
 from foreman.api.wire import PROBLEM_JSON, encode
 from foreman.core.errors import ForemanError, InvalidRequest
 from foreman.core.interface import ForemanInterface
+from foreman.node.generations import Generations
 from foreman.node.metrics import Metrics
 
 DESCRIPTION = """Creates, watches and removes the workers of one node.
 
 Every error is `application/problem+json` (RFC 9457) with a stable `code` and the facts of the error beside it. All times are
-seconds. An operation that is not done within its `timeout` goes on; ask again, or watch `/v1/events`."""
+seconds. An operation that is not done within its `timeout` goes on; ask again, or watch `/v1/events`.
+
+Directors of a cluster send `Foreman-Generation` with all they ask. A node that has heard a newer one refuses (409 `stale_generation`).
+Nobody else sends it."""
 
 
 ROOMS = (workers, node, watching)
 
 
-def create_app(foreman: ForemanInterface, *, metrics: Metrics | None = None) -> FastAPI:
-    """The application. ``metrics``: what /metrics shows; one of its own (states only) when not given."""
+def create_app(foreman: ForemanInterface, *, metrics: Metrics | None = None, generations: Generations | None = None) -> FastAPI:
+    """The application. ``metrics``: what /metrics shows; one of its own (states only) when not given.
+
+    ``generations``: which directors are listened to; remembered only here when not given.
+    """
     app = FastAPI(title="Foreman", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.reach = Reach(foreman, metrics or Metrics(), life=secrets.token_hex(4), ending=asyncio.Event())
+    app.state.reach = Reach(foreman, metrics or Metrics(), secrets.token_hex(4), asyncio.Event(), generations or Generations(None, tuple))
     for room in ROOMS:
         app.include_router(room.router)
     app.add_exception_handler(ForemanError, _foreman_error)

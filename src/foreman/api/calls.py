@@ -5,7 +5,7 @@ Owns the connections. Knows HTTP and problems, and no operation of the Foreman.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -22,9 +22,12 @@ MOST_IDLE: Final = 16
 
 
 class Calls:
-    """``token`` is sent as a bearer token; ``tls`` is the context for https (the system's authorities when not given)."""
+    """``token`` is sent as a bearer token; ``tls`` is the context for https (the system's authorities when not given).
 
-    def __init__(self, address: Address, token: str | None, tls: ssl.SSLContext | None) -> None:
+    ``headers``: sent with every request.
+    """
+
+    def __init__(self, address: Address, token: str | None, tls: ssl.SSLContext | None, headers: Mapping[str, str] | None = None) -> None:
         self.address = address
         self._tls = tls
         self._idle: list[Connection] = []
@@ -32,7 +35,8 @@ class Calls:
         self._closed = False
         host = "foreman" if isinstance(address, UnixAddress) else str(address).partition("://")[2]
         authorization = f"authorization: Bearer {token}\r\n" if token else ""
-        self._always = f"host: {host}\r\naccept: */*\r\n{authorization}".encode("latin-1")
+        more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        self._always = f"host: {host}\r\naccept: */*\r\n{authorization}{more}".encode("latin-1")
 
     async def call(self, method: str, path: str, body: Any = None, *, within_s: float, what: str, also: int | None = None) -> bytes:
         """The body of a successful answer. ``also``: one more status that counts as success, when its body is no problem.

@@ -8,6 +8,7 @@ import json
 import math
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,6 +20,7 @@ from foreman.api.calls import Calls
 from foreman.api.problems import error_of
 from foreman.api.watching import Subscription
 from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest
+from foreman.core.generations import HEADER, Generation
 from foreman.core.health import Health, HealthStatus
 from foreman.core.ids import parse_worker_id
 from foreman.core.interface import (
@@ -45,15 +47,23 @@ class RemoteForeman(ForemanInterface):
         self._subscriptions: set[Subscription] = set()
 
     @classmethod
-    def connect(cls, target: str | Path | Address, *, token: str | None = None, tls: ssl.SSLContext | None = None) -> "RemoteForeman":
+    def connect(
+        cls,
+        target: str | Path | Address,
+        *,
+        token: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        generation: Generation | None = None,
+    ) -> "RemoteForeman":
         """``target``: a data directory, ``unix:PATH`` or ``https://HOST:PORT``. Connects when first used.
 
-        ``tls``: the context for https, with the client's certificate when the node asks for one. Raises InvalidRequest.
+        ``tls``: the context for https, with the client's certificate when the node asks for one. ``generation``: of the director who
+        asks; a node that has heard a newer one answers StaleGeneration. People give none. Raises InvalidRequest.
         """
         address = target if isinstance(target, UnixAddress | TcpAddress) else resolve_address(target)
         if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
             raise InvalidRequest(["a token is visible ASCII characters without spaces"])
-        return cls(Calls(address, token, tls))
+        return cls(Calls(address, token, tls, {} if generation is None else {HEADER: str(generation)}))
 
     @property
     def address(self) -> str:
@@ -138,10 +148,15 @@ class RemoteForeman(ForemanInterface):
         return wire.decode_refs(await self._call("GET", _listing(kind), what="workers"))
 
     async def infos(self, *, kind: str | None = None) -> list[WorkerInfo]:
-        return wire.decode_infos(await self._call("GET", _listing(kind), what="infos"))
+        return [self._seen(info) for info in wire.decode_infos(await self._call("GET", _listing(kind), what="infos"))]
 
     async def info(self, id: str) -> WorkerInfo:
-        return wire.decode_info(await self._call("GET", _path(id), what="info"))
+        return self._seen(wire.decode_info(await self._call("GET", _path(id), what="info")))
+
+    def _seen(self, info: WorkerInfo) -> WorkerInfo:
+        """From afar a path on the node's own machine leads nowhere, or worse: to another worker of that name."""
+        is_afar = isinstance(self._calls.address, TcpAddress) and info.local_endpoint is not None
+        return replace(info, local_endpoint=None) if is_afar else info
 
     async def why(self, id: str) -> list[StoryLine]:
         return wire.decode_story(await self._call("GET", f"{_path(id)}/story", what="why"))

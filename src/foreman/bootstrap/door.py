@@ -12,6 +12,7 @@ import structlog
 
 from foreman.api.listeners import Listener
 from foreman.core.interface import ForemanInterface
+from foreman.node.generations import Generations
 from foreman.node.metrics import Metrics
 
 log = structlog.get_logger("foreman.api")
@@ -20,10 +21,11 @@ log = structlog.get_logger("foreman.api")
 class Door:
     """One node's listeners. ``knock`` loads the API without waiting for somebody to connect."""
 
-    def __init__(self, listeners: Sequence[Listener], foreman: ForemanInterface, metrics: Metrics) -> None:
+    def __init__(self, listeners: Sequence[Listener], foreman: ForemanInterface, metrics: Metrics, generations: Generations) -> None:
         self._listeners = listeners
         self._foreman = foreman
         self._metrics = metrics
+        self._generations = generations
         self._knocked = asyncio.Event()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -71,7 +73,7 @@ class Door:
         from foreman.api.serving import serving
         from foreman.web.page import add_page
 
-        app = create_app(self._foreman, metrics=self._metrics)
+        app = create_app(self._foreman, metrics=self._metrics, generations=self._generations)
         add_page(app)
 
         async def enter(stack: AsyncExitStack) -> None:

@@ -4,14 +4,11 @@ Every worker that a director makes is named after the attempt that wanted it: a 
 directors never ask for the same one, and whoever finds a worker knows which epoch made it.
 """
 
-import re
 from dataclasses import dataclass
-from typing import Final
 from zlib import crc32
 
+from foreman.core.generations import DIRECTED
 from foreman.core.ids import WorkerId, parse_worker_id
-
-_NAME: Final = re.compile(r"(log|storage)-([0-9]{1,19})-([0-9a-f]{8})-([0-9]{1,5})-([0-9a-f]{8})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class Origin:
 
 def origin_of(id: str) -> Origin | None:
     """None: no director made it, so none may touch it."""
-    found = _NAME.fullmatch(id)
+    found = DIRECTED.fullmatch(id)
     return None if found is None else Origin(found[1], int(found[2]), found[3], int(found[4]))
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foreman.directory.errors import InvalidRecord
+from foreman.directory.health_record import HealthRecord
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Changes, Deleted, KeyValue, Snapshot
 from foreman.directory.records import (
     ClusterSpec,
     DrainRecord,
     EpochRecord,
+    IdentityRecord,
     Layout,
     LeaderRecord,
     NodeRecord,
@@ -24,12 +26,14 @@ from foreman.directory.records import (
     StoryRecord,
     decode,
 )
+from foreman.directory.worker_request import WorkerRequest
 
 Fingerprint = tuple[object, ...]
 _SINGLE: Final = {
     "leader": LeaderRecord, "epoch": EpochRecord, "spec": ClusterSpec, "layout": Layout, "status": StatusRecord, "story": StoryRecord,
+    "identity": IdentityRecord,
 }  # fmt: skip
-_PER_NODE: Final = {"nodes": NodeRecord, "draining": DrainRecord}
+_NAMED: Final = {"nodes": NodeRecord, "health": HealthRecord, "draining": DrainRecord, "requests": WorkerRequest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,16 @@ class ClusterView:
     revision: int = 0
     nodes: Mapping[str, NodeRecord] = field(default_factory=dict)
     services: Mapping[Placement, ServiceRecord] = field(default_factory=dict)
+    health: Mapping[str, HealthRecord] = field(default_factory=dict)
     draining: frozenset[str] = frozenset()
+    requests: Mapping[str, WorkerRequest] = field(default_factory=dict)
     leader: LeaderRecord | None = None
     epoch: int = 0
     spec: ClusterSpec | None = None
     layout: Layout | None = None
     status: StatusRecord | None = None
     story: StoryRecord = field(default_factory=lambda: StoryRecord(()))
+    identity: str | None = None
     revisions: Mapping[bytes, int] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
 
@@ -100,8 +107,8 @@ class ClusterFold:
         match parts:
             case [name] if name in _SINGLE:
                 return decode(_SINGLE[name], event.key, event.value)
-            case [folder, _] if folder in _PER_NODE:
-                return decode(_PER_NODE[folder], event.key, event.value)
+            case [folder, _] if folder in _NAMED:
+                return decode(_NAMED[folder], event.key, event.value)
             case ["services", node, _]:
                 service = decode(ServiceRecord, event.key, event.value)
                 if service.node != node:
@@ -114,11 +121,14 @@ class ClusterFold:
         keys, records = self._keys, self._records
         every = records.values()
         leader, epoch, spec = records.get(keys.leader), records.get(keys.epoch), records.get(keys.spec)
+        identity = records.get(keys.identity)
         layout, status, story = records.get(keys.layout), records.get(keys.status), records.get(keys.story)
         return ClusterView(
             revision=self._revision,
             nodes={record.id: record for record in every if isinstance(record, NodeRecord)},
             services={Placement(record.id, record.node): record for record in every if isinstance(record, ServiceRecord)},
+            health={record.node: record for record in every if isinstance(record, HealthRecord)},
+            requests={record.id: record for record in every if isinstance(record, WorkerRequest)},
             draining=frozenset(record.node for record in every if isinstance(record, DrainRecord)),
             leader=leader if isinstance(leader, LeaderRecord) else None,
             epoch=epoch.epoch if isinstance(epoch, EpochRecord) else 0,
@@ -126,6 +136,7 @@ class ClusterFold:
             layout=layout if isinstance(layout, Layout) else None,
             status=status if isinstance(status, StatusRecord) else None,
             story=story if isinstance(story, StoryRecord) else StoryRecord(()),
+            identity=identity.id if isinstance(identity, IdentityRecord) else None,
             revisions=dict(self._revisions),
             unreadable=tuple(why for _, why in sorted(self._bad.items())),
         )

@@ -8,7 +8,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,10 +29,11 @@ from foreman.control.recovery.outcome import Stalled
 from foreman.control.recovery.recovery import Tools
 from foreman.control.settings import ControlSettings
 from foreman.control.telling import Teller
+from foreman.core.generations import Generation
 from foreman.directory.errors import DirectoryUnavailable
 from foreman.directory.following import Backoff, follow
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Directory
+from foreman.directory.port import Changes, Directory, Snapshot
 from foreman.directory.records import LeaderRecord
 
 _log = structlog.get_logger("foreman.coordinator")
@@ -100,7 +101,7 @@ class Coordinator:
 
     async def _follow(self) -> None:
         fold = ClusterFold(self._keys)
-        async with aclosing(follow(self._world.directory, self._keys.everything, backoff=Backoff(0.1, 1.0))) as news:
+        async with aclosing(self._news()) as news:
             async for told in news:
                 view = fold.see(told)
                 self.feed.put(view)
@@ -108,6 +109,9 @@ class Coordinator:
                 if term is not None and view.revision >= term.revision and view.revisions.get(self._keys.leader) != term.revision:
                     term.end()  # somebody took the record away: another may lead
                 self._tell(decide.ClusterSeen(self._keys.leader in view.revisions, view.fingerprint()))
+
+    def _news(self) -> AsyncGenerator[Snapshot | Changes, None]:
+        return follow(self._world.directory, self._keys.everything, backoff=Backoff(0.1, 1.0), witness=self._keys.identity)
 
     def _tell(self, event: decide.Event) -> None:
         self._inbox.put_nowait(event)
@@ -192,6 +196,7 @@ class Coordinator:
             return
         attempt = Attempt(epoch, world.fresh_id())
         teller.begin(epoch, attempt.recovery_id)
+        await self._foremen.begin(Generation(epoch, attempt.recovery_id, term.directory))
         tools = Tools(
             world.directory, self._keys, self.feed, self._foremen, world.data, term.fence, world.settings, self._memory.absences,
             world.clock, teller.tell, term.revision, term.epoch_revision, world.log_params, world.storage_params,

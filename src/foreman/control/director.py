@@ -13,6 +13,7 @@ from foreman.control.absences import Absences
 from foreman.control.attempt import Attempt
 from foreman.control.cluster_view import ClusterView, view_of
 from foreman.control.concerns import Watched, improvement, lost_log, still_filling
+from foreman.control.errors import Overtaken
 from foreman.control.joining import Joining
 from foreman.control.recovery.cleaning_up import remove_spent
 from foreman.control.recovery.outcome import Completed, Stalled, Superseded
@@ -75,6 +76,13 @@ class Director:
 
     async def run(self) -> Superseded:
         """Returns when another epoch must begin; cancelled when the leader is none any more. Raises Deposed."""
+        try:
+            return await self._run()
+        except Overtaken as newer:
+            self._teller.tell(f"epoch {self._attempt.epoch} ends", str(newer))
+            return Superseded(newer.epoch, str(newer))
+
+    async def _run(self) -> Superseded:
         while True:
             end = await self._recover()
             match end:

@@ -1,15 +1,18 @@
-"""The nodes' foremen: one connection each, every command behind the fence and with a deadline.
+"""The nodes' foremen: one connection each, every command behind the fence, with the director's generation and a deadline.
 
-Owns which nodes did not answer lately, so that a director asks others first. Decides nothing else.
+A node that has heard a newer director refuses; then this one is overtaken, and ends. Owns which nodes did not answer lately, so that a
+director asks others first. Decides nothing else.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from foreman.control.errors import Overtaken
 from foreman.control.fence import Fence
 from foreman.control.ports import Connect, ReachedForeman
-from foreman.core.errors import ForemanError, ForemanTimeout
+from foreman.core.errors import ForemanError, ForemanTimeout, StaleGeneration
+from foreman.core.generations import Generation
 from foreman.core.views import WorkerInfo
 from foreman.directory.records import NodeRecord
 
@@ -18,11 +21,19 @@ _MARGIN_S: Final = 1.0
 
 
 class Foremen:
+    """:meth:`begin` comes first, and again for each director. Everything raises Overtaken and Deposed."""
+
     def __init__(self, connect: Connect, fence: Fence, clock: Callable[[], float], *, timeout_s: float, avoid_s: float) -> None:
         self._connect, self._fence, self._clock = connect, fence, clock
         self._timeout_s, self._avoid_s = timeout_s, avoid_s
+        self._generation: Generation | None = None
         self._reached: dict[str, ReachedForeman] = {}
         self._silent: dict[str, float] = {}
+
+    async def begin(self, generation: Generation) -> None:
+        """From now on it is the director of ``generation`` who asks."""
+        await self.close()
+        self._generation = generation
 
     def avoided(self) -> frozenset[str]:
         """Nodes that did not answer a short while ago."""
@@ -54,8 +65,9 @@ class Foremen:
         self, node: NodeRecord, timeout_s: float, what: str, ask: Callable[[ReachedForeman], Coroutine[Any, Any, _Answer]]
     ) -> _Answer:
         self._fence.check()
+        assert self._generation is not None, "begin comes first"
         if node.address not in self._reached:
-            self._reached[node.address] = self._connect(node.address)
+            self._reached[node.address] = self._connect(node.address, self._generation)
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await ask(self._reached[node.address])
@@ -64,6 +76,8 @@ class Foremen:
             if isinstance(late, ForemanTimeout):
                 raise
             raise ForemanTimeout(what, timeout_s) from None
+        except StaleGeneration as stale:
+            raise Overtaken(stale.newest_epoch) from None
         except ForemanError:
             self._silent[node.id] = self._clock()
             raise

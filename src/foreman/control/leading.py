@@ -5,6 +5,7 @@ Owns the lease and the fence of one term, from the election to its loss. Decides
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,21 +13,22 @@ from typing import Final
 from foreman.control.fence import Fence
 from foreman.directory.errors import DirectoryError, DirectoryUnavailable, InvalidRecord, LeaseExpired
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Absent, Comparison, Directory, LeaseId, Put, Unchanged
-from foreman.directory.records import EpochRecord, LeaderRecord, decode, encode
+from foreman.directory.port import Absent, Comparison, Directory, KeyValue, LeaseId, Operation, Put, Unchanged
+from foreman.directory.records import EpochRecord, IdentityRecord, LeaderRecord, decode, encode
 
 AGAIN_S: Final = 0.1
 
 
 @dataclass(slots=True)
 class Term:
-    """One time of leading. ``revision``: of the leader's record; while it stands unchanged, this term does."""
+    """One time of leading. ``revision``: of the leader's record; while it stands unchanged, this term does. ``directory``: its identity."""
 
     lease: LeaseId
     ttl_s: float
     revision: int
     fence: Fence
     epoch_revision: int = 0
+    directory: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def end(self) -> None:
@@ -86,21 +88,39 @@ async def _unless_shut(fence: Fence, seconds: float) -> bool:
 async def take_epoch(directory: Directory, keys: ClusterKeys, term: Term, above: int, node: str) -> int | None:
     """The new epoch, higher than ``above`` and than any that was ever given; None when this term is over.
 
+    The first one also gives the directory its identity, in the same write.
+
     Raises DirectoryUnavailable: it may have been taken; taking the next one is right either way.
     """
     while True:
-        there = await directory.get(keys.epoch)
-        known = 0
+        there, named = await directory.get(keys.epoch), await directory.get(keys.identity)
+        known, identity = 0, _identity_in(named)
         if there is not None:
             with contextlib.suppress(InvalidRecord):
                 known = decode(EpochRecord, there.key, there.value).epoch
         epoch = max(above, known) + 1
-        unchanged: Comparison = Absent(keys.epoch) if there is None else Unchanged(keys.epoch, there.mod_revision)
-        put = Put(keys.epoch, encode(EpochRecord(epoch, node)))
-        committed = await directory.transact([Unchanged(keys.leader, term.revision), unchanged], [put])
+        unchanged = [Unchanged(keys.leader, term.revision), _as_it_is(keys.epoch, there), _as_it_is(keys.identity, named)]
+        operations: list[Operation] = [Put(keys.epoch, encode(EpochRecord(epoch, node)))]
+        if identity is None:
+            identity = secrets.token_hex(8)
+            operations.append(Put(keys.identity, encode(IdentityRecord(identity))))
+        committed = await directory.transact(unchanged, operations)
         if committed.succeeded:
-            term.epoch_revision, term.fence.epoch = committed.revision, epoch
+            term.epoch_revision, term.fence.epoch, term.directory = committed.revision, epoch, identity
             return epoch
         leader = await directory.get(keys.leader)
         if leader is None or leader.mod_revision != term.revision:
             return None
+
+
+def _as_it_is(key: bytes, there: KeyValue | None) -> Comparison:
+    return Absent(key) if there is None else Unchanged(key, there.mod_revision)
+
+
+def _identity_in(there: KeyValue | None) -> str | None:
+    """None: it is to be given, for there is none, or none that can be read."""
+    if there is None:
+        return None
+    with contextlib.suppress(InvalidRecord):
+        return decode(IdentityRecord, there.key, there.value).id
+    return None

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from foreman.control.attempt import Attempt
 from foreman.core.errors import ForemanError
+from foreman.core.generations import Generation
 from foreman.core.mutations import Version
 from foreman.core.views import WorkerInfo, WorkerRef
 
@@ -25,8 +26,8 @@ class ReachedForeman(Protocol):
     async def close(self) -> None: ...
 
 
-Connect = Callable[[str], ReachedForeman]
-"""From a node's address to its Foreman. Connects when first used."""
+Connect = Callable[[str, Generation], ReachedForeman]
+"""From a node's address to its Foreman, as the director of this generation. Connects when first used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@
     ├─ FailedToStart · FailedToRemoveDirectory · BatchFailed · WorkersUnhealthy    what was tried failed
     ├─ InsufficientSpace · DiskFault · DataDirectoryInUse · DataDirectoryInvalid   the disk's
     ├─ ForemanTimeout (also TimeoutError) · ForemanUnavailable (also ConnectionError)
+    ├─ StaleGeneration · ForeignGeneration   a director's command, and a newer one or another directory's has the node
     ├─ NotAuthorized
     └─ DataPlaneError      (core/data_errors.py: what log and storage workers answer)
 
@@ -24,6 +25,7 @@ __all__ = [
     "DiskFault",
     "FailedToRemoveDirectory",
     "FailedToStart",
+    "ForeignGeneration",
     "ForemanError",
     "ForemanTimeout",
     "ForemanUnavailable",
@@ -34,6 +36,7 @@ __all__ = [
     "InvalidRequest",
     "InvalidWorkerId",
     "NotAuthorized",
+    "StaleGeneration",
     "UnknownKind",
     "WorkerBusy",
     "WorkerDirectoryBusy",
@@ -291,6 +294,32 @@ class NotAuthorized(ForemanError, code="not_authorized", status=403, fields=("re
 
     def __str__(self) -> str:
         return f"not authorized: {self.reason}"
+
+
+class StaleGeneration(ForemanError, code="stale_generation", status=409, fields=("epoch", "newest_epoch")):
+    """A director's command, after a newer director has commanded this node."""
+
+    def __init__(self, epoch: int, newest_epoch: int) -> None:
+        super().__init__(epoch, newest_epoch)
+        self.epoch, self.newest_epoch = epoch, newest_epoch
+
+    def __str__(self) -> str:
+        return f"the director of epoch {self.epoch} commands nothing here any more: this node has heard that of epoch {self.newest_epoch}"
+
+
+class ForeignGeneration(ForemanError, code="foreign_generation", status=409, fields=("directory", "known", "workers")):
+    """A director's command that rests on another directory than the one by which this node's ``workers`` were made."""
+
+    def __init__(self, directory: str, known: str, workers: Sequence[str]) -> None:
+        super().__init__(directory, known, workers)
+        self.directory, self.known, self.workers = directory, known, tuple(workers)
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.workers[:5]) + (f" and {len(self.workers) - 5} more" if len(self.workers) > 5 else "")
+        return (
+            f"this node keeps {shown} of a cluster whose directory was {self.known}, and the directory is {self.directory} now: it was "
+            "emptied or replaced. Restore the old one, or give these workers' data up (`foreman rm`)"
+        )
 
 
 def _family(root: type[ForemanError]) -> dict[str, type[ForemanError]]:

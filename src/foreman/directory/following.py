@@ -1,5 +1,8 @@
 """Following a range of keys for ever: the whole first, then every change, through outages, compaction and a replaced directory.
 
+A directory that was emptied or replaced mostly has not come as far as its follower, who is told so. When it has come further in the
+meantime, only a *witness* shows it: a key with a random value, which the old directory did not have.
+
 A follower that was away too long gets the whole again instead of the changes it missed, so what it makes of both is always right: a
 Snapshot replaces everything known before, Changes are applied on top.
 """
@@ -34,12 +37,23 @@ class Backoff:
 DEFAULT_BACKOFF = Backoff()
 
 
-async def follow(directory: Directory, keys: KeyRange, *, backoff: Backoff = DEFAULT_BACKOFF) -> AsyncGenerator[Snapshot | Changes, None]:
-    """Without end; waits while the directory is away. Close the iterator (``contextlib.aclosing``)."""
+async def follow(
+    directory: Directory, keys: KeyRange, *, backoff: Backoff = DEFAULT_BACKOFF, witness: bytes | None = None
+) -> AsyncGenerator[Snapshot | Changes, None]:
+    """Without end; waits while the directory is away. Close the iterator (``contextlib.aclosing``).
+
+    ``witness``: a key that is written once in the life of a directory. When it is another, or is there now, all is read again.
+    """
     revision: int | None = None
+    known: bytes | None = None
     failures = 0
     while True:
         try:
+            seen = known if witness is None else await _value_of(directory, witness)
+            if seen != known:
+                if known is not None and revision is not None:
+                    _log.warning("directory_reset", url=directory.url, known=revision)
+                known, revision = seen, None
             if revision is None:
                 snapshot = await directory.read(keys)
                 revision = snapshot.revision
@@ -57,3 +71,8 @@ async def follow(directory: Directory, keys: KeyRange, *, backoff: Backoff = DEF
         except DirectoryUnavailable:
             failures += 1
             await asyncio.sleep(backoff.delay_s(failures, random.random()))
+
+
+async def _value_of(directory: Directory, key: bytes) -> bytes | None:
+    there = await directory.get(key)
+    return None if there is None else there.value

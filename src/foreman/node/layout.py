@@ -27,6 +27,11 @@ class Layout:
         return self.root / "node.json"
 
     @property
+    def generation(self) -> Path:
+        """The newest director that was heard (node/generations.py)."""
+        return self.root / "generation.json"
+
+    @property
     def lock(self) -> Path:
         return self.root / "lock"
 

@@ -1,4 +1,7 @@
-"""What the routes can reach: the Foreman, the metrics, this life's name, and the sign that the node is closing."""
+"""What the routes can reach: the Foreman, the metrics, this life's name, and the sign that the node is closing.
+
+Here a director's generation is checked: a route gets the Foreman after its body was read, so nothing lies between check and command.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,7 +9,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from foreman.core.generations import HEADER, parse_generation
 from foreman.core.interface import ForemanInterface
+from foreman.node.generations import Generations
 from foreman.node.metrics import Metrics
 
 
@@ -18,6 +23,7 @@ class Reach:
     metrics: Metrics
     life: str
     ending: asyncio.Event
+    generations: Generations
 
 
 async def _reach(request: Request) -> Reach:
@@ -27,6 +33,9 @@ async def _reach(request: Request) -> Reach:
 
 async def _foreman(request: Request) -> ForemanInterface:
     reach: Reach = request.app.state.reach
+    told = request.headers.get(HEADER)
+    if told is not None:
+        await reach.generations.admit(parse_generation(told), asks=request.method == "GET")
     return reach.foreman
 
 

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 
 from foreman.control.attempt import Attempt
 from foreman.control.ports import Following, LogState, StorageState
-from foreman.core.errors import ForemanError, ForemanUnavailable, WorkerNotFound
+from foreman.core.errors import ForemanError, ForemanUnavailable, StaleGeneration, WorkerNotFound
+from foreman.core.generations import Generation
 from foreman.core.health import Health
 from foreman.core.views import ServiceInfo, WorkerInfo, WorkerRef
 from foreman.directory.records import NodeRecord
@@ -30,6 +31,7 @@ class SimulatedNode:
         self._store, self._network, self._nodes = store, network, nodes
         self.workers: dict[str, SimulatedWorker] = {}
         self.up = False
+        self._heard: Generation | None = None
         self._gateway: Gateway | None = None
         self._following: asyncio.Task[None] | None = None
         self._lives = 0
@@ -49,6 +51,12 @@ class SimulatedNode:
             self._following.cancel()
         if self._gateway is not None:
             await self._gateway.stop(leave=False)
+
+    def admit(self, generation: Generation) -> None:
+        """What a node heard outlasts its crashes. Raises StaleGeneration."""
+        if self._heard is not None and generation.is_older_than(self._heard):
+            raise StaleGeneration(generation.epoch, self._heard.epoch)
+        self._heard = generation
 
     def make(self, id: str, kind: str) -> None:
         """As new_worker: the same one again is the same one."""
@@ -113,8 +121,8 @@ class Reach:
     def __init__(self, me: str, nodes: Mapping[str, SimulatedNode], network: Network) -> None:
         self._me, self._nodes, self._network = me, nodes, network
 
-    def connect(self, address: str) -> "ReachedNode":
-        return ReachedNode(self, address)
+    def connect(self, address: str, generation: Generation) -> "ReachedNode":
+        return ReachedNode(self, address, generation)
 
     async def ask(self, node: str, ask: Callable[[SimulatedNode], _Answer]) -> _Answer:
         """There, and back. Raises ForemanUnavailable, whether it was done or not."""
@@ -189,18 +197,25 @@ def _storage_state(storage: SimulatedStorage) -> StorageState:
 class ReachedNode:
     """A foreman, as a director sees it."""
 
-    def __init__(self, reach: Reach, node: str) -> None:
-        self._reach, self._node = reach, node
+    def __init__(self, reach: Reach, node: str, generation: Generation) -> None:
+        self._reach, self._node, self._generation = reach, node, generation
+
+    async def _ask(self, ask: Callable[[SimulatedNode], _Answer]) -> _Answer:
+        def admitted(node: SimulatedNode) -> _Answer:
+            node.admit(self._generation)
+            return ask(node)
+
+        return await self._reach.ask(self._node, admitted)
 
     async def new_worker(self, id: str, kind: str, params: Mapping[str, Any] | None = None, *, timeout: float = 30.0) -> WorkerRef:
-        await self._reach.ask(self._node, lambda node: node.make(id, kind))
+        await self._ask(lambda node: node.make(id, kind))
         return WorkerRef(id, kind, f"sim_{id}")
 
     async def infos(self, *, kind: str | None = None) -> list[WorkerInfo]:
-        return await self._reach.ask(self._node, lambda node: node.infos())
+        return await self._ask(lambda node: node.infos())
 
     async def remove_workers(self, ids: Sequence[str], *, timeout: float = 30.0) -> dict[str, ForemanError | None]:
-        return await self._reach.ask(self._node, lambda node: {id: node.remove(id) for id in ids})
+        return await self._ask(lambda node: {id: node.remove(id) for id in ids})
 
     async def close(self) -> None:
         pass
