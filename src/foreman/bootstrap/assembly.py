@@ -32,6 +32,7 @@ from foreman.node.configuration import Changes, Configuration, changes
 from foreman.node.data_directory import DataDirectory, open_data_directory, read_identity
 from foreman.node.event_stream import EventStream
 from foreman.node.foreman import LocalForeman
+from foreman.node.generations import Generations
 from foreman.node.inbox import Inbox
 from foreman.node.interpreter.cluster import Cluster
 from foreman.node.interpreter.disk import Disk
@@ -97,7 +98,8 @@ class Node:
         self._server = Server(machine, self._inbox, self._requests, self._interpreter, check=plan.check, boundary=plan.boundary)
         self._serving: asyncio.Task[EndNode] | None = None
         self.foreman = LocalForeman(self._server, lambda: self.kinds, self._stream, output_of=self._output_of, node_info=self._node_info)
-        self.door = Door(listeners, self.foreman, self._metrics) if listeners else None
+        generations = Generations(data.layout, lambda: [worker.id for worker in machine.refs()])
+        self.door = Door(listeners, self.foreman, self._metrics, generations) if listeners else None
 
     @classmethod
     async def start(cls, plan: NodePlan) -> "Node":

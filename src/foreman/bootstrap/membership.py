@@ -5,7 +5,6 @@ nothing of it, and writes nothing for it. A fault of it costs the cluster one te
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +23,8 @@ from foreman.node.gateway import Gateway
 from foreman.node.gateway_health import HealthFold, follow_health, read_health
 
 if TYPE_CHECKING:
-    from foreman.api.client import RemoteForeman
     from foreman.control.coordinator import Coordinator
+    from foreman.control.ports import Connect
 
 COORDINATION: Final = "coordination"
 AFTER_A_FAULT_S: Final = 5.0
@@ -95,7 +94,7 @@ class Membership:
 
     async def _until_wished_for(self) -> None:
         spec = KeyRange.of_key(ClusterKeys(self._cluster).spec)
-        async with aclosing(follow(self._directory, spec)) as news:
+        async with aclosing(follow(self._directory, spec, witness=ClusterKeys(self._cluster).identity)) as news:
             async for told in news:
                 match told:
                     case Snapshot(entries=entries) if entries:
@@ -106,11 +105,11 @@ class Membership:
                         continue
 
 
-def _connector(configuration: Configuration) -> "Callable[[str], RemoteForeman]":
+def _connector(configuration: Configuration) -> "Connect":
     """To other nodes as this one: with its certificate and the cluster's token, if it has them. Raises InvalidConfiguration, OSError."""
     from foreman.api.client import RemoteForeman
 
     node = configuration.node
     token = None if node.token_file is None else read_token(node.token_file)
     tls = None if node.tls is None else node.tls.client_context()
-    return lambda address: RemoteForeman.connect(address, token=token, tls=tls)
+    return lambda address, generation: RemoteForeman.connect(address, token=token, tls=tls, generation=generation)

@@ -47,7 +47,7 @@ class Gateway:
         backoff: Backoff = DEFAULT_BACKOFF,
     ) -> None:
         keys = ClusterKeys(cluster)
-        self._directory, self._layout_key = directory, keys.layout
+        self._directory, self._keys = directory, keys
         self._node = replace(node, incarnation=node.incarnation or secrets.token_hex(8))
         self._registration = Registration(directory, keys, self._node, lease_s)
         self._coalesce_s, self._backoff = coalesce_s, backoff
@@ -202,7 +202,8 @@ class Gateway:
     # --- the layout ---
 
     async def _follow_layout(self) -> None:
-        async with contextlib.aclosing(follow(self._directory, KeyRange.of_key(self._layout_key), backoff=self._backoff)) as news:
+        layout, keys = KeyRange.of_key(self._keys.layout), self._keys
+        async with contextlib.aclosing(follow(self._directory, layout, backoff=self._backoff, witness=keys.identity)) as news:
             async for told in news:
                 match told:
                     case Snapshot(entries=()):
