@@ -20,16 +20,20 @@ export BENCH_PEERS
 
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help run demo test check lint format bench bench-data bench-peers docs simulate pins system clean
+.PHONY: help run demo demo-cluster test check lint format bench bench-data bench-recovery bench-peers docs simulate pins system clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## Run a node here until Ctrl-C (DATA=directory, ARGS="--listen …")
 	@$(BIN)/foreman up --data "$(DATA)" $(ARGS)
 
 demo: $(READY) ## Real files through logs and storage workers while everything is killed on the way
 	@$(BIN)/foreman demo $(ARGS)
+
+demo-cluster: $(READY) ## The same on three nodes and etcd: a machine is pulled out, and comes back
+	@.ci/debian-packages etcd-server
+	@$(BIN)/foreman demo --cluster $(ARGS)
 
 test: $(READY) system lint ## Everything: lint, types, layers, and all tests (under 12 minutes on 2 cores)
 	@$(PYTEST) $(ARGS)
@@ -54,6 +58,9 @@ bench: $(READY) ## Measure this node beside its peers and the bare kernel: JSON,
 
 bench-data: $(READY) ## Measure log and storage workers beside redis-server: a table (ARGS="--rounds 5", ARGS=--no-docs)
 	@$(BIN)/python -m benchmarks.data_plane $(ARGS)
+
+bench-recovery: $(READY) ## Measure how long a cluster takes no pushes after a lost log and a lost node (ARGS="--rounds 5", ARGS=--no-docs)
+	@$(BIN)/python -m benchmarks.recovery $(ARGS)
 
 bench-peers: $(READY) ## Install the peers to measure against, outside this repository (BENCH_PEERS=directory)
 	@$(BIN)/python -m benchmarks.install $(ARGS)

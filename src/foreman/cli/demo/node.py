@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from foreman.core.errors import ForemanUnavailable
 from foreman.core.interface import ForemanInterface
 from foreman.core.views import WorkerInfo
+from foreman.kernel.processes import die_with_parent
 
 START_S: Final = 30.0
 STOP_S: Final = 60.0
@@ -19,24 +20,26 @@ RECOVERY_S: Final = 60.0
 
 
 class NodeProcess:
-    """The server. Its log goes to a file beside the data directory."""
+    """The server. ``arguments``: of ``foreman up``. Its log goes to a file beside the data directory."""
 
-    def __init__(self, data: Path) -> None:
-        self.data, self._log = data, data.with_name(data.name + ".log")
+    def __init__(self, data: Path, arguments: Sequence[str]) -> None:
+        self.data, self._arguments, self._log = data, tuple(arguments), data.with_name(data.name + ".log")
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Returns when it listens. Raises ForemanUnavailable when it ends instead, or takes longer than START_S."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FOREMAN_")}
         self.data.parent.mkdir(parents=True, exist_ok=True)
+        parent = os.getpid()
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "foreman", "up", "--data", str(self.data), "--cluster", "demo"),
+                *(sys.executable, "-m", "foreman", "up", *self._arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=lambda: die_with_parent(parent),  # whatever becomes of the demo
             )
         try:
             async with asyncio.timeout(START_S):

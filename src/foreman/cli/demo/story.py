@@ -10,15 +10,15 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 
 from foreman import Foreman
 from foreman.cli.demo.node import NodeProcess, renewed, until
+from foreman.cli.demo.telling import Told, progress_on
 from foreman.cli.demo.tree import Expected, transactions
 from foreman.cli.demo.verifying import Verdict, verify
 from foreman.core.interface import ForemanInterface
@@ -29,17 +29,6 @@ LOGS: Final = ("log_1", "log_2")
 STORAGES: Final = ("storage_1", "storage_2")
 IN_FLIGHT: Final = 16
 PUSH_S: Final = 60.0
-_WIDTH: Final = 110
-
-
-@dataclass(slots=True)
-class Told:
-    """The rows of the table: what happened, how long it took, and how it went."""
-
-    rows: list[tuple[str, float, str]] = field(default_factory=list)
-
-    def add(self, what: str, began: float, how: str) -> None:
-        self.rows.append((what, time.monotonic() - began, how))
 
 
 class Demo:
@@ -127,7 +116,7 @@ class Demo:
 
 @asynccontextmanager
 async def _a_node(data: Path, told: Told) -> AsyncIterator[tuple[NodeProcess, ForemanInterface]]:
-    node = NodeProcess(data)
+    node = NodeProcess(data, ["--data", str(data), "--cluster", "demo"])
     try:
         began = time.monotonic()
         await node.start()
@@ -144,13 +133,7 @@ async def _a_node(data: Path, told: Told) -> AsyncIterator[tuple[NodeProcess, Fo
 async def tell(source: Path, files: list[Path], data: Path) -> bool:
     """The whole story; whether every byte came back from both storage workers."""
     console, told = Console(stderr=True), Told()
-    columns = (
-        TextColumn("{task.description:>12}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with progress_on(console) as progress:
         size_mb = sum(path.stat().st_size for path in files) / 1e6
         console.print(f"{len(files):,} files, {size_mb:,.1f} MB, under {source}", highlight=False)
         async with _a_node(data, told) as (node, foreman):
@@ -159,28 +142,12 @@ async def tell(source: Path, files: list[Path], data: Path) -> bool:
             batches = list(transactions(source, files, demo.expected))
             last = await demo.push(batches)
             verdicts = [await _verified(demo, id, last) for id in STORAGES]
-    _print(told, verdicts, demo.expected)
+    told.print(verdicts, demo.expected)
     return all(verdict.identical for verdict in verdicts)
 
 
 async def _verified(demo: Demo, id: str, last: int) -> Verdict:
     began = time.monotonic()
-    verdict = await verify(demo.foreman, id, last, demo.expected, demo.progress)
+    verdict = await verify(id, (demo.foreman, id), last, demo.expected.digests, demo.progress)
     demo.told.add(f"read back from {id}", began, f"{verdict.keys:,} keys, {verdict.sentence}")
     return verdict
-
-
-def _print(told: Told, verdicts: list[Verdict], expected: Expected) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, width=_WIDTH)
-    table.add_column("WHAT HAPPENED")
-    table.add_column("TOOK", justify="right")
-    table.add_column("OUTCOME")
-    for what, seconds, how in told.rows:
-        table.add_row(what, f"{seconds:.2f} s", how)
-    out = Console(width=_WIDTH)
-    out.print(table, crop=False, no_wrap=True)
-    print(f"files      sha256 {expected.digest()}")
-    for verdict in verdicts:
-        print(f"{verdict.id}  sha256 {verdict.digest}  {verdict.sentence}", flush=True)

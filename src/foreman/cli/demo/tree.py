@@ -11,6 +11,7 @@ from typing import Final
 from foreman.core.mutations import MAX_VALUE_BYTES, Set
 
 TRANSACTION_BYTES: Final = 256_000
+ENOUGH_SHARE: Final = 0.99
 _LEFT_OUT: Final = frozenset({"__pycache__", "site-packages", "dist-packages", ".git"})
 
 
@@ -20,7 +21,10 @@ def standard_library() -> Path:
 
 
 def find_files(root: Path, limit_bytes: int) -> list[Path]:
-    """Regular readable files under ``root`` in a fixed order, up to ``limit_bytes`` altogether. Links are not followed."""
+    """Regular readable files under ``root`` in a fixed order, about ``limit_bytes`` altogether. Links are not followed.
+
+    A file that does not fit any more is left out; when nearly nothing fits, nothing more is looked for.
+    """
     found: list[Path] = []
     size_bytes = 0
     for folder, folders, names in os.walk(root):
@@ -29,10 +33,11 @@ def find_files(root: Path, limit_bytes: int) -> list[Path]:
             path = Path(folder, name)
             if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK):
                 continue
-            size_bytes += path.stat().st_size
-            if size_bytes > limit_bytes:
+            if (with_it := size_bytes + path.stat().st_size) <= limit_bytes:
+                found.append(path)
+                size_bytes = with_it
+            elif size_bytes > ENOUGH_SHARE * limit_bytes:
                 return found
-            found.append(path)
     return found
 
 
@@ -60,8 +65,8 @@ def combined(digests: dict[bytes, bytes]) -> str:
     return whole.hexdigest()
 
 
-def transactions(root: Path, files: list[Path], expected: Expected) -> Iterator[list[Set]]:
-    """The files as transactions of about TRANSACTION_BYTES; what is in them is noted in ``expected``."""
+def transactions(root: Path, files: list[Path], expected: Expected, about_bytes: int = TRANSACTION_BYTES) -> Iterator[list[Set]]:
+    """The files as transactions of about so many bytes; what is in them is noted in ``expected``."""
     batch: list[Set] = []
     size_bytes = 0
     for path in files:
@@ -71,7 +76,7 @@ def transactions(root: Path, files: list[Path], expected: Expected) -> Iterator[
             expected.note(key, value)
             batch.append(Set(key, value))
             size_bytes += len(key) + len(value)
-            if size_bytes >= TRANSACTION_BYTES:
+            if size_bytes >= about_bytes:
                 yield batch
                 batch, size_bytes = [], 0
     if batch:
