@@ -14,9 +14,9 @@ from foreman.api import tls_accepting
 from foreman.api.app import create_app
 from foreman.api.client import RemoteForeman
 from foreman.api.listeners import Listener, open_listeners
-from foreman.api.lost_peers import UNREAD_FOR_S
 from foreman.api.serving import serving
 from foreman.cli.certificates import Authority, Use, new_authority
+from foreman.kernel.lost_peers import UNREAD_FOR_S
 from foreman.node.configuration import load
 from foreman.testing.fake_foreman import FakeForeman
 

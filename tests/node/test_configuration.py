@@ -21,6 +21,7 @@ from foreman.core.kinds import (
 )
 from foreman.errors import InvalidConfiguration
 from foreman.node.configuration import Configuration, changes, load
+from foreman.node.configuration.data_plane import link_params, listen_params
 from foreman.node.configuration.keys import KEYS
 from foreman.node.configuration.sections import SECTION_CLASSES
 
@@ -218,3 +219,55 @@ def test_a_duration_means_the_same_as_text_and_as_number(seconds: float, unit: s
 
     size = {"s": 1.0, "ms": 0.001, "min": 60.0, "h": 3600.0}[unit]
     assert DURATION.parse(f"{seconds / size:.9f}{unit}") == pytest.approx(DURATION.parse(seconds), abs=1e-4)
+
+
+# --- [data_plane] ---
+
+TLS = 'tls = { cert = "n.pem", key = "n.key", client_ca = "ca.pem" }\n'
+
+
+def test_workers_show_the_nodes_certificate_unless_they_have_their_own(tmp_path: Path) -> None:
+    node = _load(tmp_path, f'[node]\n{TLS}[data_plane]\nlisten = "10.0.0.5"\n')
+    assert listen_params(node) == {
+        "listen": "10.0.0.5:0",
+        "tls": {"certificate": f"{tmp_path}/n.pem", "key": f"{tmp_path}/n.key", "client_ca": f"{tmp_path}/ca.pem"},
+    }
+    own = _load(tmp_path, f'[node]\n{TLS}[data_plane]\nlisten = "[::1]:7000-7099"\nauth_file = "pw"\n{TLS.replace("n.", "w.")}')
+    assert listen_params(own)["tls"]["certificate"] == f"{tmp_path}/w.pem"
+    assert listen_params(own)["auth_file"] == f"{tmp_path}/pw"
+
+
+def test_without_listen_workers_are_given_nothing_and_the_director_shows_its_certificate(tmp_path: Path) -> None:
+    configuration = _load(tmp_path, f"[node]\n{TLS}")
+    assert listen_params(configuration) == {}
+    assert link_params(configuration)["tls"]["client_ca"] == f"{tmp_path}/ca.pem"
+    assert link_params(_load(tmp_path)) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[data_plane]\nlisten = "10.0.0.5"', "foreman.toml:2: workers that listen on 10.0.0.5:0 need tls with client_ca"),
+        ('[node]\ntls = { cert = "c", key = "k" }\n[data_plane]\nlisten = "h"', "foreman.toml:4: workers that listen on h:0 need tls with"),
+        ('[data_plane]\nlisten = "10.0.0.5"\nauth_file = "pw"', "a password must not cross a network in the clear"),
+        ('[data_plane]\ntls = { cert = "c", key = "k" }', "data_plane.tls needs cert, key and client_ca; missing: client_ca"),
+        ('[data_plane]\nlisten = "h:7000"', "data_plane.listen must be HOST, or HOST:FIRST-LAST"),
+        ('[data_plane]\nlisten = "h:5-1"', "data_plane.listen must be HOST, or HOST:FIRST-LAST"),
+        ('[data_plane]\nlisten = "::1"', "data_plane.listen must be HOST, or HOST:FIRST-LAST"),
+        ('[data_plane]\nlistn = "h"', "did you mean data_plane.listen?"),
+    ],
+)
+def test_workers_are_never_open_to_whoever_comes_by(tmp_path: Path, text: str, said: str) -> None:
+    assert any(said in problem for problem in _problems(tmp_path, text)), _problems(tmp_path, text)
+
+
+def test_a_password_alone_is_enough_on_loopback(tmp_path: Path) -> None:
+    configuration = _load(tmp_path, '[data_plane]\nlisten = "127.0.0.1"\nauth_file = "pw"\n')
+    assert listen_params(configuration) == {"listen": "127.0.0.1:0", "auth_file": f"{tmp_path}/pw"}
+
+
+def test_where_workers_listen_changes_with_a_reload(tmp_path: Path) -> None:
+    old, new = _load(tmp_path), _load(tmp_path, f'[node]\n{TLS}[data_plane]\nlisten = "10.0.0.5"\n')
+    told = changes(old, new)
+    assert told.applied == ("data_plane.listen",)
+    assert set(told.left) == {"node.tls.cert", "node.tls.key", "node.tls.client_ca"}

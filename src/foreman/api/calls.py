@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from foreman.api.address import Address, TcpAddress, UnixAddress
 from foreman.api.connection import Connection, ConnectionBrokenError
-from foreman.api.lost_peers import notice_lost_peers
 from foreman.api.problems import error_of_answer
 from foreman.api.wire import JSON, encode
 from foreman.core.errors import ForemanTimeout, ForemanUnavailable
+from foreman.kernel.lost_peers import notice_lost_peers
 
 CONNECT_WITHIN_S: Final = 10.0
 MOST_AT_ONCE: Final = 128

@@ -8,6 +8,7 @@ import json
 import math
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -147,10 +148,15 @@ class RemoteForeman(ForemanInterface):
         return wire.decode_refs(await self._call("GET", _listing(kind), what="workers"))
 
     async def infos(self, *, kind: str | None = None) -> list[WorkerInfo]:
-        return wire.decode_infos(await self._call("GET", _listing(kind), what="infos"))
+        return [self._seen(info) for info in wire.decode_infos(await self._call("GET", _listing(kind), what="infos"))]
 
     async def info(self, id: str) -> WorkerInfo:
-        return wire.decode_info(await self._call("GET", _path(id), what="info"))
+        return self._seen(wire.decode_info(await self._call("GET", _path(id), what="info")))
+
+    def _seen(self, info: WorkerInfo) -> WorkerInfo:
+        """From afar a path on the node's own machine leads nowhere, or worse: to another worker of that name."""
+        is_afar = isinstance(self._calls.address, TcpAddress) and info.local_endpoint is not None
+        return replace(info, local_endpoint=None) if is_afar else info
 
     async def why(self, id: str) -> list[StoryLine]:
         return wire.decode_story(await self._call("GET", f"{_path(id)}/story", what="why"))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from foreman.api.address import TcpAddress
-from foreman.api.lost_peers import notice_lost_peers
 from foreman.core.errors import InvalidConfiguration
+from foreman.kernel.lost_peers import notice_lost_peers
 from foreman.node.configuration import NodeSection
 from foreman.node.configuration.forms import host_and_port
 

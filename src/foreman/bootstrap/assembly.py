@@ -29,6 +29,7 @@ from foreman.core.machine import ForemanMachine, MachineSettings
 from foreman.core.manifest import Manifest
 from foreman.core.views import NodeInfo
 from foreman.node.configuration import Changes, Configuration, changes
+from foreman.node.configuration.data_plane import listen_params
 from foreman.node.data_directory import DataDirectory, open_data_directory, read_identity
 from foreman.node.event_stream import EventStream
 from foreman.node.foreman import LocalForeman
@@ -97,7 +98,10 @@ class Node:
         machine = ForemanMachine(self._machine_settings(), self.kinds, data.cluster)
         self._server = Server(machine, self._inbox, self._requests, self._interpreter, check=plan.check, boundary=plan.boundary)
         self._serving: asyncio.Task[EndNode] | None = None
-        self.foreman = LocalForeman(self._server, lambda: self.kinds, self._stream, output_of=self._output_of, node_info=self._node_info)
+        self.foreman = LocalForeman(
+            self._server, lambda: self.kinds, self._stream,
+            output_of=self._output_of, node_info=self._node_info, cluster=self._membership.cluster,
+        )  # fmt: skip
         generations = Generations(data.layout, lambda: [worker.id for worker in machine.refs()])
         self.door = Door(listeners, self.foreman, self._metrics, generations) if listeners else None
 
@@ -159,7 +163,7 @@ class Node:
             configuration, node=self.configuration.node, directory=self.configuration.directory, kinds=configuration.kinds + kept
         )
         self.kinds = self._read_kinds(merged)
-        self.configuration = merged
+        self.configuration = self._membership.configuration = merged
         self._directories.min_free_bytes = merged.disk.min_free_bytes
         self._server.machine.reconfigure(self._machine_settings(), self.kinds)
         return told
@@ -240,7 +244,8 @@ class Node:
         )
 
     def _launch_settings(self) -> LaunchSettings:
-        return LaunchSettings(self.configuration.disk.output_max_bytes, self.configuration.supervision.watchdog_s)
+        configuration = self.configuration
+        return LaunchSettings(configuration.disk.output_max_bytes, configuration.supervision.watchdog_s, listen_params(configuration))
 
     def _judge(self, id: WorkerId) -> Manifest | str:
         judgement = judge_directory(self.data.layout, id, self.data.cluster, self.kinds)

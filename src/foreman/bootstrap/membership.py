@@ -18,6 +18,7 @@ from foreman.directory.opening import open_directory
 from foreman.directory.port import Changes, Directory, KeyRange, KeyValue, Snapshot
 from foreman.directory.records import LeaderRecord, NodeRecord
 from foreman.node.configuration import Configuration
+from foreman.node.configuration.data_plane import link_params
 from foreman.node.data_directory import DataDirectory
 from foreman.node.gateway import Gateway
 from foreman.node.gateway_health import HealthFold, follow_health, read_health
@@ -25,6 +26,7 @@ from foreman.node.gateway_health import HealthFold, follow_health, read_health
 if TYPE_CHECKING:
     from foreman.control.coordinator import Coordinator
     from foreman.control.ports import Connect
+    from foreman.core.cluster import ClusterInterface
 
 COORDINATION: Final = "coordination"
 AFTER_A_FAULT_S: Final = 5.0
@@ -38,11 +40,12 @@ def directory_of(configuration: Configuration) -> Directory:
 
 
 class Membership:
-    """``address``: where other nodes reach this one."""
+    """``address``: where other nodes reach this one. ``configuration`` may be replaced; the next term of a leader reads it."""
 
     def __init__(self, configuration: Configuration, data: DataDirectory, address: str) -> None:
-        self._configuration, self._cluster = configuration, data.cluster
+        self.configuration, self._cluster = configuration, data.cluster
         self._me = LeaderRecord(data.node_id, address)
+        self._was_directed = data.layout.generation.exists()
         self._directory = open_directory(configuration.directory.url, data.path)
         node = configuration.node
         record = NodeRecord(data.node_id, address, node.capabilities, node.fault_domain or "")
@@ -57,7 +60,7 @@ class Membership:
         self.gateway.show_health(health.record)
         self._following_health = asyncio.create_task(follow_health(events, foreman, health, self.gateway.health_changed), name="health")
         await self.gateway.start(())
-        if COORDINATION in self._configuration.node.capabilities:
+        if COORDINATION in self.configuration.node.capabilities:
             self._controlling = asyncio.create_task(self._control(), name="control plane")
 
     async def leave(self, *, for_good: bool) -> None:
@@ -71,11 +74,18 @@ class Membership:
             await asyncio.gather(self._following_health, return_exceptions=True)
         await self.gateway.stop(leave=for_good)
 
+    def cluster(self) -> "ClusterInterface":
+        """The whole cluster, as the directory shows it. A node that nobody asks about it loads nothing of this."""
+        from foreman.control.desk.directory_cluster import DirectoryCluster
+
+        return DirectoryCluster(self._directory, self._cluster)
+
     async def close(self) -> None:
         await self._directory.close()
 
     async def _control(self) -> None:
-        await self._until_wished_for()
+        if not self._was_directed:  # else it belongs to a cluster; if the directory does not know it, somebody must say so
+            await self._until_wished_for()
         while True:
             try:
                 await self._coordinator().run()
@@ -88,9 +98,9 @@ class Membership:
         from foreman.control.resp_data_plane import RespDataPlane
         from foreman.control.settings import ControlSettings
 
-        settings = ControlSettings(lease_s=self._configuration.directory.lease_s)
-        data = RespDataPlane(settings.command_timeout_s)
-        return Coordinator(World(self._directory, self._cluster, self._me, _connector(self._configuration), data, settings))
+        settings = ControlSettings(lease_s=self.configuration.directory.lease_s)
+        data = RespDataPlane(settings.command_timeout_s, link_params(self.configuration))
+        return Coordinator(World(self._directory, self._cluster, self._me, _connector(self.configuration), data, settings))
 
     async def _until_wished_for(self) -> None:
         spec = KeyRange.of_key(ClusterKeys(self._cluster).spec)

@@ -97,6 +97,7 @@ async def show(foreman: Foreman, id: Id, json: AsJson = False) -> None:  # noqa:
         ("id", info.id), ("kind", info.kind), ("name", info.name), ("state", info.state), ("health", str(info.health)),
         ("params", _json_text(info.params)), ("pid", str(info.pid or "-")), ("incarnation", info.incarnation or "-"),
         ("restarts", str(info.restarts)), ("started", started), ("directory", info.directory), ("endpoint", info.endpoint or "-"),
+        *([("local endpoint", info.local_endpoint)] if info.local_endpoint else []),
         ("status", info.status_text or "-"), ("last exit", last),
     ]  # fmt: skip
     write("".join(line + "\n" for line in plain_table(*_headless(lines))))

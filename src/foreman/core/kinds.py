@@ -109,7 +109,11 @@ def _no_params(params: Params) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class KindSpec:
-    """One kind. Where a time is None the node's default ([supervision]) holds."""
+    """One kind. Where a time is None the node's default ([supervision]) holds.
+
+    ``listens``: its params may say ``listen``, ``tls`` and ``auth_file``; a worker without a ``listen`` of its own is given the node's
+    ([data_plane]) at each start.
+    """
 
     name: str
     program: Program
@@ -122,6 +126,7 @@ class KindSpec:
     start_timeout_s: float | None = None
     user: str | None = None
     preload: tuple[str, ...] = ()
+    listens: bool = False
     check_params: CheckParams = field(default=_no_params, compare=False)
 
 

@@ -39,7 +39,8 @@ class WorkerInfo:
 
     ``state`` is the lifecycle state (core/lifecycle.py). ``restarts`` counts the starts after the first since the server started.
     ``started_at`` is Unix time in seconds; only for people, nothing is decided by it. ``endpoint`` is what the worker said in
-    X_FOREMAN_ENDPOINT (``unix:/path`` or ``host:port``).
+    X_FOREMAN_ENDPOINT (``unix:/path`` or ``host:port``). ``local_endpoint``: a shorter way for programs on its own machine, when it named
+    one beside that; None for who asks from another machine.
     """
 
     id: str
@@ -56,6 +57,7 @@ class WorkerInfo:
     endpoint: str | None
     status_text: str | None
     last_exit: LastExit | None
+    local_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ that nothing of the operator's shell reaches it by accident.
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from foreman.core.effects import ProbeReadiness, StartWorker
 from foreman.core.kinds import CommandProgram, Kinds, KindSpec, PythonProgram, fill
@@ -24,10 +24,13 @@ OUTPUT_FILES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class LaunchSettings:
-    """``watchdog_s``: for kinds that say none of their own; 0: off."""
+    """``watchdog_s``: for kinds that say none of their own; 0: off. ``listen``: params for workers of kinds that listen and have no
+    ``listen`` of their own.
+    """
 
     output_max_bytes: int
     watchdog_s: float
+    listen: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Launching:
@@ -49,7 +52,7 @@ class Launching:
             incarnation=effect.incarnation,
             program=self._program(effect, spec),
             cwd=f"{self._workers}/{id}/data",
-            env=self._environment(effect, watchdog_s),
+            env=self._environment(effect, self._params(effect, spec, settings), watchdog_s),
             lock=self.lock_of(id),
             output=Output(f"{self._workers}/{id}/output", max(1, settings.output_max_bytes // OUTPUT_FILES), OUTPUT_FILES),
             limits=Limits(spec.limits.nofile, spec.limits.memory_bytes, spec.limits.nproc, spec.limits.core_bytes),
@@ -89,13 +92,17 @@ class Launching:
             case CommandProgram(argv):
                 return self.fill(effect, argv)
 
-    def _environment(self, effect: StartWorker, watchdog_s: float | None) -> Mapping[str, str]:
+    def _params(self, effect: StartWorker, spec: KindSpec, settings: LaunchSettings) -> Mapping[str, Any]:
+        """Its own, and beneath them what the node adds: that is no wish of anybody's, so it stands in no manifest."""
+        return {**settings.listen, **effect.params} if spec.listens and "listen" not in effect.params else effect.params
+
+    def _environment(self, effect: StartWorker, params: Mapping[str, Any], watchdog_s: float | None) -> Mapping[str, str]:
         given = {
             "FOREMAN_WORKER_ID": effect.id,
             "FOREMAN_CLUSTER": self._cluster,
             "FOREMAN_INCARNATION": effect.incarnation,
             "FOREMAN_KIND": effect.kind,
-            "FOREMAN_PARAMS": params_json(effect.params),
+            "FOREMAN_PARAMS": params_json(dict(params)),
             "FOREMAN_RUN": f"{self.run}/{effect.id}",
             "FOREMAN_ADDRESS": f"unix:{self.run}/{SERVER_SOCKET}",
             "NOTIFY_SOCKET": f"{self.run}/notify.sock",

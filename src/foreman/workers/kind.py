@@ -26,6 +26,7 @@ LOG: Final = KindSpec(
     program=PythonProgram("foreman.workers.log.main:main"),
     restart=RestartType.PERMANENT,  # nothing but a request to the Foreman may take a log away, not even a stray TERM
     preload=("foreman.workers.log.main",),
+    listens=True,
     check_params=check_log_params,
 )
 STORAGE: Final = KindSpec(
@@ -34,6 +35,7 @@ STORAGE: Final = KindSpec(
     after=("log",),
     restart=RestartType.PERMANENT,
     preload=("foreman.workers.storage.main",),
+    listens=True,
     check_params=check_storage_params,
 )
 BUILT_IN: Final = (LOG, STORAGE)

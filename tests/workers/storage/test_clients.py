@@ -107,6 +107,7 @@ async def test_reads_go_on_when_a_replica_hangs_dies_or_lags(log: FakeLog, start
 @dataclass
 class Info:
     endpoint: str | None
+    local_endpoint: str | None = None
 
 
 class FakeForeman:

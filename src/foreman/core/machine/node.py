@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from foreman.core.endpoints import read_endpoints
 from foreman.core.errors import ForemanError
 from foreman.core.events import Command
 from foreman.core.health import Health, HealthStatus, aggregate
@@ -211,6 +212,7 @@ class Node:
 
 def _info(worker: Worker, root: str) -> WorkerInfo:
     from_process = worker.process
+    endpoint, local_endpoint = read_endpoints(from_process.endpoint if from_process else None)
     return WorkerInfo(
         id=worker.id,
         kind=worker.kind,
@@ -223,7 +225,8 @@ def _info(worker: Worker, root: str) -> WorkerInfo:
         restarts=max(worker.starts - 1, 0),
         started_at=worker.started_at,
         directory=f"{root}/{worker.id}",
-        endpoint=from_process.endpoint if from_process else None,
+        endpoint=endpoint,
+        local_endpoint=local_endpoint,
         status_text=from_process.status_text if from_process else None,
         last_exit=worker.last_exit,
     )

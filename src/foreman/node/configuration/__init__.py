@@ -7,11 +7,20 @@ anything but the file it is given, and never starts anything.
 
 from foreman.node.configuration.changes import Changes, changes
 from foreman.node.configuration.load import load
-from foreman.node.configuration.sections import Configuration, DirectorySection, DiskSection, NodeSection, SupervisionSection, Tls
+from foreman.node.configuration.sections import (
+    Configuration,
+    DataPlaneSection,
+    DirectorySection,
+    DiskSection,
+    NodeSection,
+    SupervisionSection,
+    Tls,
+)
 
 __all__ = [
     "Changes",
     "Configuration",
+    "DataPlaneSection",
     "DirectorySection",
     "DiskSection",
     "NodeSection",

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from foreman.core.errors import InvalidClusterName
 from foreman.core.ids import parse_cluster_name
+from foreman.workers.wire.listen_params import split_listen
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES: Final = {
@@ -21,6 +22,7 @@ _BYTES: Final = {
     "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
 _QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_PORTS: Final = re.compile(r":[0-9]+(-[0-9]+)?$", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 LONGEST_DURATION_S: Final = 30 * 86400.0
 LARGEST_SIZE_BYTES: Final = 2**60
@@ -133,6 +135,26 @@ def host_and_port(address: str) -> tuple[str, int] | None:
     return (host, port) if host and port is not None and parts.netloc == address and "@" not in address else None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether what goes to this host never leaves the machine."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _worker_listen(raw: object) -> str:
+    """With port 0 when none is given."""
+    expected = 'HOST, or HOST:FIRST-LAST with a port for each worker ("10.0.0.5", "10.0.0.5:7000-7099")'
+    if not isinstance(raw, str):
+        raise ValueError(expected)  # noqa: TRY004 (one kind of error for the caller: not this form)
+    listen = raw if _PORTS.search(raw) else f"{raw}:0"
+    try:
+        _, ports = split_listen(listen)
+    except ValueError:
+        raise ValueError(expected) from None
+    if len(ports) == 1 and ports.start:
+        raise ValueError(expected)
+    return listen
+
+
 def _list_of_text(raw: object) -> list[str] | None:
     if isinstance(raw, str):
         return [word.strip() for word in raw.split(",") if word.strip()]
@@ -166,4 +188,5 @@ CLUSTER: Final = Form("name", "", _cluster)
 WORD: Final = Form("name", "", _word)
 WORDS: Final = Form("names", "", _words)
 ADDRESSES: Final = Form("addresses", "", _addresses)
+WORKER_LISTEN: Final = Form("address", "", _worker_listen)
 DIRECTORY_URL: Final = Form("url", "", _directory_url)

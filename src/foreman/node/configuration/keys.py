@@ -17,6 +17,7 @@ from foreman.node.configuration.forms import (
     SIZE,
     WORD,
     WORDS,
+    WORKER_LISTEN,
     Form,
 )
 
@@ -68,6 +69,16 @@ KEYS: Final[tuple[Key, ...]] = (
         "Only clients with a certificate signed by this authority are let in (PEM)."),
     Key("node", "token_file", "token_file", PATH, None, False,
         "A file holding the bearer token that clients of a listen address must send."),
+    Key("data_plane", "listen", "listen", WORKER_LISTEN, None, True,
+        "Where log and storage workers listen besides their Unix sockets: HOST, or HOST:FIRST-LAST to keep them to a range of ports. "
+        "A worker is told at its start; needs tls or auth_file."),
+    Key("data_plane", "tls.cert", "tls_cert", PATH, None, True,
+        "The certificate that workers show, to clients and to one another (PEM); with key and client_ca. Not set: [node] tls."),
+    Key("data_plane", "tls.key", "tls_key", PATH, None, True, "The private key of that certificate (PEM)."),
+    Key("data_plane", "tls.client_ca", "tls_client_ca", PATH, None, True,
+        "Only clients with a certificate signed by this authority reach a worker over TCP (PEM)."),
+    Key("data_plane", "auth_file", "auth_file", PATH, None, True,
+        "A file holding the password that clients of a worker give by AUTH over TCP; the same on every node."),
     Key("supervision", "start_timeout", "start_timeout_s", POSITIVE_DURATION, 30.0, True,
         "How long a worker may take from its start to READY=1; it may ask for more with EXTEND_TIMEOUT_USEC."),
     Key("supervision", "stop_grace", "stop_grace_s", DURATION, 10.0, True,

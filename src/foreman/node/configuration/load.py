@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from foreman.core.errors import InvalidConfiguration
 from foreman.core.kinds import KindSpec
-from foreman.node.configuration.forms import PATH, host_and_port
+from foreman.node.configuration.data_plane import check_data_plane
+from foreman.node.configuration.forms import PATH, host_and_port, is_loopback
 from foreman.node.configuration.keys import BY_DOTTED, BY_VARIABLE, KEYS, SECTIONS, Key
 from foreman.node.configuration.kinds import parse_kind
 from foreman.node.configuration.problems import Problems, nearest
@@ -204,6 +205,7 @@ def _check_together(configuration: Configuration, problems: Problems) -> None:
         problems.add(configuration.origin("supervision.backoff.base"), "backoff.base must not be above backoff.cap")
     for address in node.listen:
         _check_listen(configuration, address, problems)
+    check_data_plane(configuration, problems)
 
 
 def _check_listen(configuration: Configuration, address: str, problems: Problems) -> None:
@@ -215,5 +217,5 @@ def _check_listen(configuration: Configuration, address: str, problems: Problems
         return
     parts = host_and_port(address)
     host = parts[0] if parts else ""
-    if node.tls is None and host not in {"localhost", "::1"} and not host.startswith("127."):
+    if node.tls is None and not is_loopback(host):
         problems.add(place, f"listening on {address} needs tls (cert and key): a token must not cross a network in the clear")

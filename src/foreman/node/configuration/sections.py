@@ -66,6 +66,17 @@ class NodeSection:
 
 
 @dataclass(frozen=True, slots=True)
+class DataPlaneSection:
+    """How workers are reached from other machines, and show themselves there. ``listen``: HOST:0 or HOST:FIRST-LAST."""
+
+    listen: str | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    tls_client_ca: Path | None
+    auth_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisionSection:
     """How workers are started, watched and stopped, where their kind does not say otherwise."""
 
@@ -114,6 +125,7 @@ class Configuration:
     """
 
     node: NodeSection
+    data_plane: DataPlaneSection
     supervision: SupervisionSection
     disk: DiskSection
     directory: DirectorySection
@@ -132,6 +144,7 @@ class Configuration:
 
 SECTION_CLASSES: Final[Mapping[str, type[Any]]] = {
     "node": NodeSection,
+    "data_plane": DataPlaneSection,
     "supervision": SupervisionSection,
     "disk": DiskSection,
     "directory": DirectorySection,

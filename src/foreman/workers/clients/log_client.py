@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from foreman.core.data_errors import NotReady, TooManyParked
 from foreman.core.mutations import Mutation, Version
-from foreman.workers.clients.replica import Replica, Unreachable, Where, security_options
+from foreman.workers.clients.replica import Replica, Unreachable, Where
 from foreman.workers.wire.transactions import decode_transaction, encode_transaction
 
 FIRST_PAUSE_S: Final = 0.02
@@ -49,8 +49,8 @@ class LogClient:
         ``security``: the params ``tls`` and ``auth_file`` of a worker, to be used as the client's own; used for TCP only. ``options``
         are redis-py's (``password``, ``ssl``, …).
         """
-        options = {"max_connections": MAX_CONNECTIONS, **security_options(where, security), **options}
-        return cls(Replica(where, timeout_s=timeout, options=options), timeout=timeout)
+        options = {"max_connections": MAX_CONNECTIONS, **options}
+        return cls(Replica(where, timeout_s=timeout, security=security, options=options), timeout=timeout)
 
     async def __aenter__(self) -> Self:
         return self

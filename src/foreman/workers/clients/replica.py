@@ -6,6 +6,7 @@ worker may have come back elsewhere.
 
 import asyncio
 from collections.abc import Mapping
+from ssl import SSLContext
 from typing import Any, Protocol
 
 import redis.asyncio as redis
@@ -19,6 +20,7 @@ from foreman.core.data_errors import data_error_from_wire
 from foreman.core.errors import ForemanUnavailable
 from foreman.core.views import WorkerInfo
 from foreman.workers.wire.listening import read_secret
+from foreman.workers.wire.tls import client_context
 
 
 class KnowsWorkers(Protocol):
@@ -38,11 +40,21 @@ class Unreachable(ForemanUnavailable, code="worker_unreachable"):
         return f"the worker at {self.address} does not answer: {self.reason}"
 
 
-class Replica:
-    """``options`` go to redis-py: ``password``, ``ssl``, ``ssl_certfile`` …"""
+class _TlsConnection(redis.SSLConnection):
+    """One that trusts our authority alone: redis-py's own context trusts every authority of the system as well."""
 
-    def __init__(self, where: Where, *, timeout_s: float, options: dict[str, Any]) -> None:
-        self._where, self._timeout_s, self._options = where, timeout_s, options
+    def __init__(self, *, context: SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = context
+
+
+class Replica:
+    """``security``: the params ``tls`` and ``auth_file`` of a worker, to be shown to one that is reached over TCP; read anew for each
+    pool of connections. ``options`` go to redis-py: ``password``, ``socket_keepalive`` …
+    """
+
+    def __init__(self, where: Where, *, timeout_s: float, security: Mapping[str, Any] | None, options: dict[str, Any]) -> None:
+        self._where, self._timeout_s, self._security, self._options = where, timeout_s, security or {}, options
         self._redis: redis.Redis | None = None
         self._connecting = asyncio.Lock()
 
@@ -78,12 +90,14 @@ class Replica:
         if isinstance(self._where, str):
             return self._where
         foreman, id = self._where
-        endpoint = (await foreman.info(id)).endpoint
+        info = await foreman.info(id)
+        endpoint = info.local_endpoint or info.endpoint
         if endpoint is None:
             raise Unreachable(id, "it has told no endpoint yet")
         return endpoint
 
     def _pool(self, endpoint: str) -> "redis.Redis":
+        """Raises Unreachable when there is nothing to show: certificate or password cannot be read."""
         options: dict[str, Any] = {
             "protocol": 2,
             "socket_timeout": self._timeout_s,
@@ -95,18 +109,18 @@ class Replica:
             connected = redis.Redis(unix_socket_path=endpoint.removeprefix("unix:"), **options)
         else:
             host, _, port = endpoint.rpartition(":")
-            connected = redis.Redis(host=host.strip("[]"), port=int(port), **options)
+            connected = self._over_tcp({**options, "host": host.strip("[]"), "port": int(port)})
         connected.response_callbacks.clear()  # answers as they are: INFO is parsed by who asks
         return connected
 
-
-def security_options(where: Where, security: Mapping[str, Any] | None) -> dict[str, Any]:
-    """redis-py's options for the params ``tls`` and ``auth_file`` of a worker; for TCP only. Raises OSError; ValueError: no password."""
-    if not security or not isinstance(where, str) or where.startswith("unix:"):
-        return {}
-    options: dict[str, Any] = {}
-    if "tls" in security:
-        tls = security["tls"]
-        options |= {"ssl": True, "ssl_certfile": tls["certificate"], "ssl_keyfile": tls["key"], "ssl_ca_certs": tls["client_ca"]}
-    secret = read_secret(security)
-    return options if secret is None else {**options, "password": secret.decode()}
+    def _over_tcp(self, options: dict[str, Any]) -> "redis.Redis":
+        try:
+            secret = read_secret(self._security)
+            context = client_context(self._security["tls"]) if "tls" in self._security else None
+        except (OSError, ValueError) as error:
+            raise Unreachable(self.name, f"nothing can be shown to it: {error}") from error
+        if secret is not None:
+            options = {"password": secret.decode(), **options}
+        if context is None:
+            return redis.Redis(**options)
+        return redis.Redis.from_pool(redis.ConnectionPool(connection_class=_TlsConnection, context=context, **options))

@@ -15,7 +15,7 @@ import msgspec
 from foreman.core.data_errors import DataPlaneError, NotReady, TooManyParked, VersionTooNew, VersionTooOld, WrongKeyRange
 from foreman.core.errors import ForemanError, InvalidRequest
 from foreman.core.mutations import Version
-from foreman.workers.clients.replica import Replica, Unreachable, Where, security_options
+from foreman.workers.clients.replica import Replica, Unreachable, Where
 from foreman.workers.storage.selectors import KeySelector
 
 FIRST_PAUSE_S: Final = 0.02
@@ -61,7 +61,7 @@ class StorageClient:
         ``security``: the params ``tls`` and ``auth_file`` of a worker, to be used as the client's own; used for TCP only. ``options``
         are redis-py's (``password``, ``ssl``, …). Connects when first used.
         """
-        replicas = [Replica(one, timeout_s=timeout, options={**security_options(one, security), **options}) for one in _each(where)]
+        replicas = [Replica(one, timeout_s=timeout, security=security, options=options) for one in _each(where)]
         return cls(replicas, timeout=timeout, hedge_after=hedge_after)
 
     async def __aenter__(self) -> Self:

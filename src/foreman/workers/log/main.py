@@ -45,7 +45,7 @@ async def serve(host: Host) -> None:
         listening = await listen(server, run=environment.run, params=environment.params)
     except OSError as error:
         raise WorkerFailed(f"it cannot listen: {error}") from error
-    host.notify.endpoint(listening.endpoint)
+    host.notify.endpoint(listening.said)
     host.notify.health(Health.ok())
     host.notify.status(f"last version {service.writer.durable}")
     host.notify.ready()

@@ -40,7 +40,7 @@ class Finder:
             info: Any = msgspec.json.decode(body)
         except (OSError, TimeoutError, EOFError, ValueError) as error:
             raise ForemanUnavailable(self._address, str(error) or type(error).__name__) from error
-        endpoint = info.get("endpoint") if isinstance(info, dict) else None
+        endpoint = info.get("local_endpoint") or info.get("endpoint") if isinstance(info, dict) else None
         if not isinstance(endpoint, str):
             raise ForemanUnavailable(self._address, f"it knows no endpoint of {log} yet")
         return endpoint

@@ -6,7 +6,6 @@ on purpose (no redis-py): a worker that catches up spends its time in its own st
 
 import asyncio
 import contextlib
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, cast
@@ -15,6 +14,7 @@ import hiredis
 
 from foreman.core.data_errors import data_error_from_wire
 from foreman.workers.wire.listening import read_secret
+from foreman.workers.wire.tls import client_context
 
 CONNECT_IN_S: Final = 2.0
 _NEED_MORE: Final = object()
@@ -58,7 +58,7 @@ class Link(asyncio.Protocol):
     @classmethod
     async def _connect_tcp(cls, endpoint: str, security: Mapping[str, Any]) -> "Link":
         host, _, port = endpoint.rpartition(":")
-        context = _tls_context(security["tls"]) if "tls" in security else None
+        context = client_context(security["tls"]) if "tls" in security else None
         _, link = await asyncio.get_running_loop().create_connection(cls, host.strip("[]"), int(port), ssl=context)
         return link
 
@@ -110,11 +110,3 @@ class Link(asyncio.Protocol):
             future.set_exception(data_error_from_wire(str(reply)))
         else:
             future.set_result(reply)
-
-
-def _tls_context(tls: Mapping[str, str]) -> ssl.SSLContext:
-    """The fields are those of ``listen``: one's own certificate, and the authority that signs everybody's."""
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls["client_ca"])
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls["certificate"], tls["key"])
-    return context

@@ -52,7 +52,7 @@ async def _listen(server: RespServer, environment: WorkerEnvironment) -> Listeni
 
 async def _serve_with(host: Host, service: StorageService, listening: Listening) -> None:
     """Clients go before the last flush, so that nothing can be asked of a store that closes."""
-    host.notify.endpoint(listening.endpoint)
+    host.notify.endpoint(listening.said)
     try:
         await service.run_until(host.stopping)
         host.notify.extend(_STOP_S)

@@ -14,7 +14,7 @@ command of a log or a storage worker: each brings a table of its own. A server i
 
     server = RespServer({b"GET": Command(get, least=1, most=3)}, limits=Limits(), settings={b"maxmemory": b"0"})
     listening = await listen(server, run=host.environment.run, params=host.environment.params)
-    host.notify.endpoint(listening.endpoint)                 # "unix:/…/resp.sock" or "host:port"
+    host.notify.endpoint(listening.said)                     # "unix:/…/resp.sock", or "host:port" and that
     …
     await listening.close(grace_s=1.0)
 

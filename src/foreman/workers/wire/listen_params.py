@@ -4,8 +4,9 @@
     {"listen": "127.0.0.1:7001", "auth_file": PATH}                                             clients say AUTH
     both                                                                                        clients do both
 
-Without ``listen`` a worker is reached through its Unix socket alone. TCP with neither is refused: whoever reaches the port would own
-the data.
+The port may be 0 (any that is free) or a range, ``10.0.0.5:7000-7099`` (the first of it that is free). Without ``listen`` a worker is
+reached through its Unix socket alone. TCP with neither is refused: whoever reaches the port would own the data. A worker that has no
+``listen`` of its own is given its node's, [data_plane] in the configuration.
 """
 
 import re
@@ -14,14 +15,15 @@ from typing import Any, Final
 
 LISTEN_PARAMS: Final = frozenset({"listen", "tls", "auth_file"})
 _TLS_FIELDS: Final = ("certificate", "key", "client_ca")
-_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_LAST_PORT: Final = 65_535
 
 
 def check_listen_params(params: Mapping[str, Any]) -> list[str]:
     """One sentence for each thing that is wrong."""
     problems: list[str] = []
     if "listen" in params and not _is_address(params["listen"]):
-        problems.append("param 'listen' must be \"host:port\", port 0 to 65535")
+        problems.append('param \'listen\' must be "host:port" or "host:first-last", ports 0 to 65535')
     if "tls" in params:
         problems += _check_tls(params["tls"])
     if "auth_file" in params and not _is_path(params["auth_file"]):
@@ -45,15 +47,22 @@ def check_security_params(security: object, param: str) -> list[str]:
     return problems
 
 
-def split_address(listen: str) -> tuple[str, int]:
-    """Host and port of a checked address."""
-    host, _, port = listen.rpartition(":")
-    return host.strip("[]"), int(port)
+def split_listen(listen: str) -> tuple[str, range]:
+    """Host (an IPv6 address without brackets) and ports of an address; ports 0 to 0: any. Raises ValueError for what is no address."""
+    found = _ADDRESS.fullmatch(listen)
+    if found is None:
+        raise ValueError(f"{listen!r:.80} is not host:port")
+    first, last = int(found[2]), int(found[3] or found[2])
+    if not first <= last <= _LAST_PORT or (found[3] is not None and first == 0):
+        raise ValueError(f"{listen!r:.80} has no ports from 1 to 65535")
+    return found[1].strip("[]"), range(first, last + 1)
 
 
 def _is_address(value: object) -> bool:
-    found = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
-    return found is not None and int(found[2]) <= 65535
+    try:
+        return isinstance(value, str) and split_listen(value) is not None
+    except ValueError:
+        return False
 
 
 def _is_path(value: object) -> bool:

@@ -5,27 +5,34 @@ can connect in between and a left-over of a killed incarnation is replaced, not 
 """
 
 import asyncio
+import contextlib
 import os
 import socket
-import ssl
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from foreman.workers.wire.listen_params import split_address
+from foreman.core.endpoints import write_endpoints
+from foreman.workers.wire.listen_params import split_listen
 from foreman.workers.wire.server import RespServer
+from foreman.workers.wire.tcp_port import bind_tcp, shown_host
+from foreman.workers.wire.tls import server_context
 
 SOCKET_NAME: Final = "resp.sock"
 _BACKLOG: Final = 512
 
 
 class Listening:
-    """``endpoint`` is what clients connect to: ``host:port`` when the worker listens on TCP, else ``unix:/path``."""
+    """``endpoint`` is what clients connect to: ``host:port`` when the worker listens on TCP, else ``unix:/path``.
+
+    ``said``: that, and the Unix socket beside it, as X_FOREMAN_ENDPOINT says both.
+    """
 
     def __init__(self, server: RespServer, listeners: list[asyncio.Server], unix_path: str, tcp: str | None) -> None:
         self._server, self._listeners, self._unix_path = server, listeners, unix_path
         self.unix_endpoint = f"unix:{unix_path}"
         self.endpoint = tcp if tcp is not None else self.unix_endpoint
+        self.said = write_endpoints(self.endpoint, self.unix_endpoint)
 
     def stop_accepting(self) -> None:
         for listener in self._listeners:
@@ -44,19 +51,33 @@ class Listening:
 async def listen(server: RespServer, *, run: str, params: Mapping[str, Any]) -> Listening:
     """Open the sockets. ``params`` have passed :func:`~foreman.workers.wire.listen_params.check_listen_params`.
 
-    Raises OSError (a port in use, an unreadable certificate) and ssl.SSLError.
+    Raises OSError (a port in use, an unreadable certificate), with a sentence as its ``strerror``.
     """
     loop = asyncio.get_running_loop()
     path = f"{run}/{SOCKET_NAME}"
-    listeners = [await loop.create_unix_server(server.protocol, sock=_private_socket(path), backlog=_BACKLOG)]
-    tcp = None
-    if "listen" in params:
-        host, port = split_address(params["listen"])
-        context = _tls_context(params["tls"]) if "tls" in params else None
-        factory = partial(server.protocol, authenticated="auth_file" not in params)
-        listeners.append(await loop.create_server(factory, host, port, ssl=context, backlog=_BACKLOG))
-        tcp = f"{params['listen'].rpartition(':')[0]}:{listeners[1].sockets[0].getsockname()[1]}"
+    context = server_context(params["tls"]) if "tls" in params else None
+    with contextlib.ExitStack() as undo:
+        bound, tcp = await _bind(params["listen"], run) if "listen" in params else (None, None)
+        if bound is not None:
+            undo.callback(bound.close)
+        listeners = [await loop.create_unix_server(server.protocol, sock=_private_socket(path), backlog=_BACKLOG)]
+        undo.callback(listeners[0].close)
+        if bound is not None:
+            factory = partial(server.protocol, authenticated="auth_file" not in params)
+            listeners.append(await loop.create_server(factory, sock=bound, ssl=context, backlog=_BACKLOG))
+        undo.pop_all()
     return Listening(server, listeners, path, tcp)
+
+
+async def _bind(listen: str, run: str) -> tuple[socket.socket, str]:
+    """The socket, and the endpoint it is."""
+    host, ports = split_listen(listen)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        bound = bind_tcp((found[0][0], found[0][4]), ports, run)
+    except OSError as error:
+        raise OSError(error.errno, f"{listen}: {error.strerror or error}") from error
+    return bound, f"{shown_host(host, bound)}:{bound.getsockname()[1]}"
 
 
 def read_secret(params: Mapping[str, Any]) -> bytes | None:
@@ -84,12 +105,3 @@ def _private_socket(path: str) -> socket.socket:
         raise
     bound.setblocking(False)
     return bound
-
-
-def _tls_context(tls: Mapping[str, str]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls["certificate"], tls["key"])
-    context.load_verify_locations(tls["client_ca"])
-    context.verify_mode = ssl.CERT_REQUIRED
-    return context
