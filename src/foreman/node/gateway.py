@@ -158,6 +158,9 @@ class Gateway:
                     together.create_task(self._registration.stand_guard())
             except* DirectoryError as group:
                 self._lost(group)
+            me = asyncio.current_task()
+            if me is not None and me.cancelling():
+                raise asyncio.CancelledError  # stopped in the moment of the failure: a TaskGroup tells only of the failure (Python 3.11)
             await asyncio.sleep(self._backoff.delay_s(self._failures, random.random()))
 
     def _lost(self, group: BaseExceptionGroup[DirectoryError]) -> None:
