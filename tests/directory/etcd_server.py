@@ -1,5 +1,6 @@
-"""A real etcd member on loopback, started by a test in its own directory, to be killed, stopped and started again."""
+"""Real etcd members on loopback, started by a test in its own directory, to be killed, stopped and started again."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -7,11 +8,14 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.deadline import wait_until
+import grpc
+from aetcd import rpc
+
+from tests.deadline import wait_until, wait_until_async
 
 _START_S: Final = 20.0
 
@@ -82,3 +86,63 @@ class EtcdServer:
                 return b'"true"' in answer.read()
         except (urllib.error.URLError, OSError):
             return False
+
+
+class EtcdCluster:
+    """Several members of one cluster."""
+
+    def __init__(self, members: list[EtcdServer]) -> None:
+        self.members = members
+
+    @property
+    def url(self) -> str:
+        return "etcd://" + ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+
+    def start(self) -> None:
+        for member in self.members:
+            member.start()
+        for member in self.members:
+            member.wait_healthy()
+
+    def signal(self, number: signal.Signals) -> None:
+        for member in self.members:
+            member.signal(number)
+
+    def end(self) -> None:
+        for member in self.members:
+            member.end()
+
+    def forget(self) -> None:
+        """Lose all data, of all members: nothing can be had from one another."""
+        for member in self.members:
+            member.forget()
+
+    async def leader(self) -> EtcdServer:
+        """The member that leads; waits for an election."""
+
+        async def leading() -> list[EtcdServer]:
+            return [member for member in self.members if await _leads(member)]
+
+        return (await wait_until_async(leading, timeout_s=_START_S, what="etcd has a leader"))[0]
+
+
+async def _leads(server: EtcdServer) -> bool:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        try:
+            status = await rpc.MaintenanceStub(channel).Status(rpc.StatusRequest(), timeout=5)
+        except grpc.aio.AioRpcError:  # one that was killed
+            return False
+        return bool(status.leader == status.header.member_id)
+
+
+@contextlib.contextmanager
+def etcd_cluster(folder: Path, count: int) -> Iterator[EtcdCluster]:
+    """Members that serve."""
+    ports = [free_port() for _ in range(count)]
+    peers = ",".join(f"m{n}=http://127.0.0.1:{port}" for n, port in enumerate(ports))
+    cluster = EtcdCluster([EtcdServer(folder, name=f"m{n}", peer_port=port, cluster=peers) for n, port in enumerate(ports)])
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.end()

@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
-import grpc
 import pytest
-from aetcd import rpc
 
 from foreman.core.views import ServiceInfo
 from foreman.directory.errors import DirectoryUnavailable
@@ -23,7 +21,8 @@ from foreman.directory.records import NodeRecord
 from foreman.node.gateway import Gateway
 from tests.deadline import wait_until_async
 from tests.directory.conftest import needs_etcd
-from tests.directory.etcd_server import EtcdServer, free_port
+from tests.directory.etcd_server import EtcdCluster, EtcdServer, etcd_cluster
+from tests.directory.faulty import FaultyDirectory
 
 pytestmark = [needs_etcd, pytest.mark.slow]
 KEYS = KeyRange.of_prefix(b"/k/")
@@ -43,16 +42,8 @@ def server(tmp_path: Path) -> Iterator[EtcdServer]:
 @pytest.fixture
 def members(tmp_path: Path) -> Iterator[list[EtcdServer]]:
     """A cluster of three."""
-    ports = [free_port() for _ in range(3)]
-    cluster = ",".join(f"m{n}=http://127.0.0.1:{port}" for n, port in enumerate(ports))
-    with contextlib.ExitStack() as stack:
-        three = [EtcdServer(tmp_path, name=f"m{n}", peer_port=port, cluster=cluster) for n, port in enumerate(ports)]
-        for member in three:
-            stack.enter_context(contextlib.closing(member))
-            member.start()
-        for member in three:
-            member.wait_healthy()
-        yield three
+    with etcd_cluster(tmp_path, 3) as cluster:
+        yield cluster.members
 
 
 @contextlib.asynccontextmanager
@@ -62,28 +53,17 @@ async def opened(*servers: EtcdServer, timeout_s: float = TIMEOUT_S) -> AsyncIte
         yield directory
 
 
-async def is_leader(server: EtcdServer) -> bool:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        status = await rpc.MaintenanceStub(channel).Status(rpc.StatusRequest(), timeout=5)
-        return bool(status.leader == status.header.member_id)
-
-
-async def leader_of(servers: list[EtcdServer]) -> EtcdServer:
-    [leader] = [server for server in servers if await is_leader(server)]
-    return leader
-
-
 class Follower:
     """Applies what ``follow`` tells, and keeps every value of ``/k/n`` it was told in the order it came."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, witness: bytes | None = None) -> None:
         self.state: dict[bytes, bytes] = {}
         self.told: list[int] = []
         self.snapshots = 0
-        self._task = asyncio.create_task(self._run(directory))
+        self._task = asyncio.create_task(self._run(directory, witness))
 
-    async def _run(self, directory: Directory) -> None:
-        async with aclosing(follow(directory, KEYS, backoff=QUICK)) as news:
+    async def _run(self, directory: Directory, witness: bytes | None) -> None:
+        async with aclosing(follow(directory, KEYS, backoff=QUICK, witness=witness)) as news:
             async for told in news:
                 match told:
                     case Snapshot(entries=entries):
@@ -187,7 +167,7 @@ async def test_the_leader_goes_and_followers_miss_nothing(members: list[EtcdServ
         await wait_until_async(lambda: follower.snapshots)
         for number in range(3):
             await put_stubbornly(directory, number)
-        leader = await leader_of(members)
+        leader = await EtcdCluster(members).leader()
         leader.signal(how)
         for number in range(3, 6):
             await put_stubbornly(directory, number)
@@ -280,3 +260,23 @@ async def test_an_emptied_etcd_is_told_and_filled_again(server: EtcdServer, tmp_
         assert follower.state == {}
         await follower.stop()
         await gateway.stop()
+
+
+async def test_an_emptied_etcd_that_has_come_further_is_noticed_by_its_witness(server: EtcdServer) -> None:
+    async with opened(server) as directory, opened(server) as other:
+        await directory.transact([], [Put(b"/witness", b"first"), Put(b"/k/gone", b"1")])
+        cut_off = FaultyDirectory(directory)
+        follower = Follower(cut_off, b"/witness")
+        await wait_until_async(lambda: follower.state == {b"/k/gone": b"1"}, timeout_s=DEADLINE_S)
+        cut_off.gate.clear()
+        server.end()
+        server.forget()
+        server.start()
+        await put_stubbornly(other, 0)
+        await other.transact([], [Put(b"/witness", b"second")])
+        for number in range(1, 20):  # a watch that resumed here would see these, and nothing amiss
+            await put_stubbornly(other, number)
+        cut_off.gate.set()
+        await wait_until_async(lambda: follower.state == {b"/k/n": b"19"}, timeout_s=DEADLINE_S)
+        assert follower.snapshots == 2
+        await follower.stop()

@@ -16,10 +16,12 @@ from foreman.control.concerns import Watched, improvement, lost_log, still_filli
 from foreman.control.errors import Overtaken
 from foreman.control.joining import Joining
 from foreman.control.recovery.cleaning_up import remove_spent
+from foreman.control.recovery.initialising import no_wish
 from foreman.control.recovery.outcome import Completed, Stalled, Superseded
 from foreman.control.recovery.recovery import Recovery, Tools, storage_of
 from foreman.control.recovery.table import walk
 from foreman.control.telling import Teller
+from foreman.core.errors import ForeignGeneration
 from foreman.directory.errors import DirectoryUnavailable
 from foreman.directory.records import ClusterSpec, Layout, Placement
 
@@ -108,9 +110,8 @@ class Director:
         if unreadable:  # to take it for absent would begin an empty cluster over a full one
             return Stalled("the directory holds what this program cannot read", tuple(unreadable))
         if view.spec is None:
-            return Stalled(
-                "nobody has said what the cluster should be", ("a wish: `foreman cluster configure --logs N --storage-replicas M`",)
-            )
+            self._enter("initialising")
+            return await no_wish(tools, self._attempt, view)
         self._memory.see(view, tools.clock())
         recovery = Recovery(self._attempt, tools, view, view.spec)
         match await walk(recovery, self._enter):
@@ -177,13 +178,17 @@ class Director:
 
     async def _keep_clean(self, layout: Layout) -> None:
         """Remove spent workers of nodes that come back, and of nodes that could not do it before."""
-        tools, clean = self._tools, set[tuple[str, str]]()
+        tools, clean, told = self._tools, set[tuple[str, str]](), set[str]()
         while True:
             seen = tools.feed.view
             nodes = [node for node in seen.nodes.values() if (node.id, node.incarnation) not in clean]
             if nodes:
                 left = await remove_spent(tools, layout, nodes)
                 clean |= {(node.id, node.incarnation) for node in nodes if node.id not in left}
+                for node, why in left.items():
+                    if isinstance(why, ForeignGeneration) and node not in told:
+                        told.add(node)
+                        tools.tell(f"node {node} is left alone", str(why))
                 if left:
                     await asyncio.sleep(tools.settings.again_cap_s)
                     continue

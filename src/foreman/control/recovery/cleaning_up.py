@@ -23,12 +23,12 @@ async def clean_up(recovery: Recovery) -> Outcome:
     return Completed()
 
 
-async def remove_spent(tools: Tools, layout: Layout, nodes: list[NodeRecord]) -> list[str]:
-    """The nodes where something is left."""
+async def remove_spent(tools: Tools, layout: Layout, nodes: list[NodeRecord]) -> dict[str, ForemanError | None]:
+    """The nodes where something is left; and why, when the node refused or did not answer."""
     if not await _stands(tools, layout):
-        return [node.id for node in nodes]
+        return {node.id: None for node in nodes}
     done = await together(_remove_on(tools, layout, node) for node in nodes)
-    return [node.id for node, is_clean in zip(nodes, done, strict=True) if not is_clean]
+    return {node.id: None if left is False else left for node, left in zip(nodes, done, strict=True) if left is not True}
 
 
 async def _stands(tools: Tools, layout: Layout) -> bool:
@@ -39,7 +39,8 @@ async def _stands(tools: Tools, layout: Layout) -> bool:
         return False
 
 
-async def _remove_on(tools: Tools, layout: Layout, node: NodeRecord) -> bool:
+async def _remove_on(tools: Tools, layout: Layout, node: NodeRecord) -> bool | ForemanError:
+    """Whether nothing is left there; or why it could not be done."""
     named = frozenset(worker.id for worker in names_of(layout) if worker.node == node.id)
     try:
         infos = await tools.foremen.infos(node)
@@ -47,8 +48,8 @@ async def _remove_on(tools: Tools, layout: Layout, node: NodeRecord) -> bool:
         if not spent:
             return True
         results = await tools.foremen.remove_workers(node, spent, tools.settings.recruit_timeout_s)
-    except ForemanError:
-        return False
+    except ForemanError as why:
+        return why
     for id, error in results.items():
         if error is None:
             tools.tell(f"{id} was removed from node {node.id}", "no layout names it")

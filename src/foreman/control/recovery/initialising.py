@@ -6,50 +6,67 @@ the layout (emptied, restored from an old copy), and beginning anew would hide t
 Stalls: there is such data; or a node cannot say. Follows: recruiting logs.
 """
 
-from foreman.control.attempt import origin_of
+from typing import Final
+
+from foreman.control.attempt import Attempt, origin_of
+from foreman.control.cluster_view import ClusterView
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
-from foreman.control.recovery.recovery import Recovery
+from foreman.control.recovery.recovery import Recovery, Tools
 from foreman.control.together import together
 from foreman.core.errors import ForemanError
 from foreman.core.views import WorkerInfo
 from foreman.directory.records import NodeRecord
 
+_LOST: Final = (
+    "the directory knows no layout, but nodes have data of an earlier one, or cannot say: it was emptied or replaced. Beginning anew would "
+    "lose that data. Restore the directory from a copy, or give the data up by removing these workers (`foreman rm` on their nodes)"
+)
+
 
 async def initialise(recovery: Recovery) -> Outcome:
     """The phase."""
-    found = await together(_former_data(recovery, node) for _, node in sorted(recovery.view.nodes.items()))
-    left = tuple(what for several in found for what in several)
+    left = await _left_behind(recovery.tools, recovery.attempt, recovery.view)
     if left:
-        why = (
-            "the directory knows no layout, but nodes have data of an earlier one, or cannot say; beginning anew would lose it. Restore "
-            "the directory, or give the data up by removing these workers (`foreman rm` on their nodes)"
-        )
-        return Stalled(why, left, recovery.tools.settings.again_s)
+        return Stalled(_LOST, left, recovery.tools.settings.again_s)
     recovery.first = recovery.last = 0
     return Next("recruiting logs")
 
 
-async def _former_data(recovery: Recovery, node: NodeRecord) -> list[str]:
+async def no_wish(tools: Tools, attempt: Attempt, view: ClusterView) -> Stalled:
+    """There is nothing to begin with. Either nobody has wished yet, or the wish is lost together with the layout: then that is said."""
+    left = await _left_behind(tools, attempt, view) if view.layout is None else ()
+    if left:
+        return Stalled(_LOST, left, tools.settings.again_s)
+    missing = ("a wish: `foreman cluster configure --logs N --storage-replicas M`",)
+    return Stalled("nobody has said what the cluster should be", missing)
+
+
+async def _left_behind(tools: Tools, attempt: Attempt, view: ClusterView) -> tuple[str, ...]:
+    found = await together(_former_data(tools, attempt, node) for _, node in sorted(view.nodes.items()))
+    return tuple(what for several in found for what in several)
+
+
+async def _former_data(tools: Tools, attempt: Attempt, node: NodeRecord) -> list[str]:
     """A sentence for each worker that an earlier director made and that is not known to be empty."""
     try:
-        infos = await recovery.tools.foremen.infos(node)
+        infos = await tools.foremen.infos(node)
     except ForemanError as error:
         return [f"node {node.id}: {error}"]
     origins = {id: origin_of(id) for id in infos}
-    former = [infos[id] for id, origin in origins.items() if origin is not None and origin.recovery_id != recovery.attempt.recovery_id]
-    told = await together(_data_of(recovery, info) for info in former)
+    former = [infos[id] for id, origin in origins.items() if origin is not None and origin.recovery_id != attempt.recovery_id]
+    told = await together(_data_of(tools, info) for info in former)
     return [f"{info.id} on node {node.id} {what}" for info, what in zip(former, told, strict=True) if what is not None]
 
 
-async def _data_of(recovery: Recovery, info: WorkerInfo) -> str | None:
+async def _data_of(tools: Tools, info: WorkerInfo) -> str | None:
     """None: it is empty, so an attempt that never came to a layout made it."""
     if info.endpoint is None or info.pid is None:
         return f"is {info.state}"
     try:
         if info.kind == "log":
-            version = (await recovery.tools.data.log_state(info.endpoint)).last
+            version = (await tools.data.log_state(info.endpoint)).last
         else:
-            version = (await recovery.tools.data.storage_state(info.endpoint)).latest
+            version = (await tools.data.storage_state(info.endpoint)).latest
     except ForemanError as error:
         return f"cannot say what it has: {error}"
     return f"has data through version {version}" if version else None
