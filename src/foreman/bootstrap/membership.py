@@ -46,7 +46,6 @@ class Membership:
         self.configuration, self._cluster = configuration, data.cluster
         self._me = LeaderRecord(data.node_id, address)
         self._was_directed = data.layout.generation.exists()
-        self._was_directed = data.layout.generation.exists()
         self._directory = open_directory(configuration.directory.url, data.path)
         node = configuration.node
         record = NodeRecord(data.node_id, address, node.capabilities, node.fault_domain or "")
@@ -86,7 +85,6 @@ class Membership:
 
     async def _control(self) -> None:
         if not self._was_directed:  # else it belongs to a cluster; if the directory does not know it, somebody must say so
-            if not self._was_directed:  # else it belongs to a cluster; if the directory does not know it, somebody must say so
             await self._until_wished_for()
         while True:
             try:
