@@ -152,21 +152,28 @@ class Gateway:
         while True:
             try:
                 await self._put_back()
-                async with asyncio.TaskGroup() as together:
-                    together.create_task(self._follow_truth())
-                    together.create_task(self._keep_alive())
-                    together.create_task(self._registration.stand_guard())
-            except* DirectoryError as group:
-                self._lost(group)
-            me = asyncio.current_task()
-            if me is not None and me.cancelling():
-                raise asyncio.CancelledError  # stopped in the moment of the failure: a TaskGroup tells only of the failure (Python 3.11)
+                await self._until_lost()
+            except DirectoryError as error:
+                self._lost(error)
             await asyncio.sleep(self._backoff.delay_s(self._failures, random.random()))
 
-    def _lost(self, group: BaseExceptionGroup[DirectoryError]) -> None:
+    async def _until_lost(self) -> None:
+        """Raises DirectoryError. No TaskGroup: it forgets a cancellation that comes in the moment of a failure (Python 3.11)."""
+        works = (self._follow_truth(), self._keep_alive(), self._registration.stand_guard())
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    def _lost(self, error: DirectoryError) -> None:
         """Waits grow until a registration has stood for a lease's time: two nodes with one id must not fight as fast as they can."""
         if not self._away:
-            _log.warning("not_registered", directory=self._directory.url, node=self._node.id, reason=str(group.exceptions[0]))
+            _log.warning("not_registered", directory=self._directory.url, node=self._node.id, reason=str(error))
         if self._reachable and asyncio.get_running_loop().time() - self._registered_at >= self._registration.lease_s:
             self._failures = 0
         self._reachable, self._away = False, True
