@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foreman.control.absences import Absences
+from foreman.control.answering import Answering
 from foreman.control.attempt import Attempt
 from foreman.control.cluster_view import ClusterView, view_of
 from foreman.control.concerns import Watched, improvement, lost_log, still_filling
@@ -129,7 +130,8 @@ class Director:
         self._teller.status("watching", "")
         self._teller.tell(f"the cluster serves by layout {layout.epoch}", "the recovery is complete")
         joining = Joining(self._tools, self._attempt, layout, spec.storage_replicas)
-        beside: list[asyncio.Task[None]] = [asyncio.create_task(joining.run()), asyncio.create_task(self._keep_clean(layout))]
+        works = (joining.run(), self._keep_clean(layout), Answering(self._tools).run())
+        beside: list[asyncio.Task[None]] = [asyncio.create_task(work) for work in works]
         watching = asyncio.create_task(self._until_concern(layout, joining))
         try:
             await asyncio.wait([watching, *beside], return_when=asyncio.FIRST_COMPLETED)

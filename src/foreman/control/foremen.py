@@ -78,8 +78,9 @@ class Foremen:
             raise ForemanTimeout(what, timeout_s) from None
         except StaleGeneration as stale:
             raise Overtaken(stale.newest_epoch) from None
-        except ForemanError:
-            self._silent[node.id] = self._clock()
+        except ForemanError as error:
+            if error.http_status >= 500:  # below, what was asked was wrong, and not the node
+                self._silent[node.id] = self._clock()
             raise
         self._silent.pop(node.id, None)
         return answer

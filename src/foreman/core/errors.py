@@ -3,6 +3,7 @@
     ForemanError
     ├─ InvalidWorkerId · InvalidClusterName · UnknownKind · InvalidParams · InvalidRequest · InvalidConfiguration  the caller's
     ├─ WorkerNotFound · WorkerExists · WorkerDirectoryBusy · WorkerBusy            this worker's state
+    ├─ NodeNotFound                                                                the cluster's
     ├─ FailedToStart · FailedToRemoveDirectory · BatchFailed · WorkersUnhealthy    what was tried failed
     ├─ InsufficientSpace · DiskFault · DataDirectoryInUse · DataDirectoryInvalid   the disk's
     ├─ ForemanTimeout (also TimeoutError) · ForemanUnavailable (also ConnectionError)
@@ -35,6 +36,7 @@ __all__ = [
     "InvalidParams",
     "InvalidRequest",
     "InvalidWorkerId",
+    "NodeNotFound",
     "NotAuthorized",
     "StaleGeneration",
     "UnknownKind",
@@ -153,6 +155,17 @@ class WorkerNotFound(ForemanError, code="worker_not_found", status=404, fields=(
 
     def __str__(self) -> str:
         return f"there is no worker {self.id} on this node (see `foreman ls`)"
+
+
+class NodeNotFound(ForemanError, code="node_not_found", status=404, fields=("node", "known")):
+    """``known``: the nodes that the cluster's directory speaks of."""
+
+    def __init__(self, node: str, known: Sequence[str]) -> None:
+        super().__init__(node, known)
+        self.node, self.known = node, tuple(known)
+
+    def __str__(self) -> str:
+        return f"the cluster knows no node {self.node[:80]!r}; it knows {', '.join(self.known) or 'none'} (see `foreman cluster status`)"
 
 
 class WorkerExists(ForemanError, code="worker_exists", status=409, fields=("id",)):

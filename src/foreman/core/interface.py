@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
+from foreman.core.cluster import ClusterInterface
 from foreman.core.errors import ForemanError
 from foreman.core.health import Health
 from foreman.core.views import NodeEvent, NodeInfo, ServiceInfo, StoryLine, WorkerInfo, WorkerRef
@@ -23,6 +24,11 @@ DEFAULT_REMOVE_TIMEOUT_S = 30.0
 
 class ForemanInterface(ABC):
     """One node's Foreman."""
+
+    @property
+    def cluster(self) -> ClusterInterface:
+        """The whole cluster that the node belongs to."""
+        raise ForemanError("this Foreman knows of no cluster")
 
     @abstractmethod
     async def new_worker(

@@ -11,6 +11,7 @@ from copy import deepcopy
 from itertools import islice
 from typing import Any, Final
 
+from foreman.core.cluster import ClusterInterface
 from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest, InvalidWorkerId
 from foreman.core.events import (
     NewWorkers,
@@ -46,7 +47,7 @@ Item = tuple[WorkerId, str, Mapping[str, Any]]
 
 
 class LocalForeman(ForemanInterface):
-    """``output_of`` and ``node_info`` are what the node knows and the machine does not."""
+    """``output_of``, ``node_info`` and ``cluster`` are what the node knows and the machine does not."""
 
     def __init__(
         self,
@@ -56,12 +57,18 @@ class LocalForeman(ForemanInterface):
         *,
         output_of: Callable[[WorkerId, bool], AsyncIterator[bytes]],
         node_info: Callable[[], NodeInfo],
+        cluster: Callable[[], ClusterInterface],
     ) -> None:
         self._server = server
         self._kinds = kinds
         self._stream = stream
         self._output_of = output_of
         self._node_info = node_info
+        self._cluster = cluster
+
+    @property
+    def cluster(self) -> ClusterInterface:
+        return self._cluster()
 
     # --- creating ---
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from foreman.core.cluster import ClusterInterface
 from foreman.core.errors import (
     BatchFailed,
     FailedToStart,
@@ -45,7 +46,8 @@ class FakeForeman(ForemanInterface):
     """``outputs``: what :meth:`output` gives for each id. ``down``: set by :meth:`shutdown`."""
 
     def __init__(self, cluster: str = "demo") -> None:
-        self.cluster = cluster
+        self.cluster_name = cluster
+        self.whole_cluster: ClusterInterface | None = None
         self.outputs: dict[str, list[bytes]] = {}
         self.stream = EventStream()
         self.down = asyncio.Event()
@@ -58,6 +60,10 @@ class FakeForeman(ForemanInterface):
     def fail_next(self, method: str, error: ForemanError) -> None:
         """The next call of ``method`` raises ``error`` and does nothing."""
         self._failures[method] = error
+
+    @property
+    def cluster(self) -> ClusterInterface:
+        return self.whole_cluster or super().cluster
 
     # --- creating ---
 
@@ -72,13 +78,13 @@ class FakeForeman(ForemanInterface):
         if there is None:
             self._add(worker, kind, dict(params or {}))
         self._started(worker, timeout)
-        return WorkerRef(worker, kind, f"{self.cluster}_{worker}")
+        return WorkerRef(worker, kind, f"{self.cluster_name}_{worker}")
 
     def _add(self, worker: str, kind: str, params: Mapping[str, Any]) -> None:
         self._pid += 1
         health = {"broken": Health.failed_to_start("exit 1"), "slow": Health.starting()}.get(kind, Health.ok())
         info = WorkerInfo(
-            worker, kind, f"{self.cluster}_{worker}", "preparing", health, params, self._pid, f"{self._pid:016x}", 0, EPOCH_S,
+            worker, kind, f"{self.cluster_name}_{worker}", "preparing", health, params, self._pid, f"{self._pid:016x}", 0, EPOCH_S,
             f"/data/workers/{worker}", f"unix:/run/{worker}/resp.sock", "serving", None,
         )  # fmt: skip
         self._put(info, {"broken": "failed", "slow": "starting"}.get(kind, "running"), health, "it says that it is ready")
@@ -132,7 +138,7 @@ class FakeForeman(ForemanInterface):
 
     async def node(self) -> NodeInfo:
         return NodeInfo(
-            node_id="0123456789abcdef", cluster=self.cluster, data="/data", address="unix:/run/foreman.sock", version="0", pid=1,
+            node_id="0123456789abcdef", cluster=self.cluster_name, data="/data", address="unix:/run/foreman.sock", version="0", pid=1,
             supervisor_pid=2, uptime=60.0, kinds=KINDS, capabilities=("log", "storage"), directory_reachable=True,
             health=await self.health(), workers=len(self._workers),
         )  # fmt: skip

@@ -1,0 +1,68 @@
+"""What is written down when somebody asks the cluster for a worker, or asks again. Pure.
+
+The record of the request is the memory that makes a retry the same request: once it is placed, every later asking, by whomever and under
+whatever leader, is for the same worker on the same node.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from foreman.control.attempt import origin_of
+from foreman.control.cluster_view import ClusterView
+from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest, WorkerBusy, WorkerExists, error_from_facts
+from foreman.core.ids import parse_worker_id
+from foreman.directory.records import Placement, encode
+from foreman.directory.worker_request import ASKED, FAILED, MADE, REMOVING, WorkerRequest
+
+MAX_REQUEST_BYTES: Final = 256 << 10
+
+
+def request_of(id: object, kind: str, params: Mapping[str, Any] | None, now: float) -> WorkerRequest:
+    """A request as it comes in. Raises InvalidWorkerId, InvalidParams, InvalidRequest."""
+    worker = parse_worker_id(id)
+    if origin_of(worker) is not None:
+        raise InvalidRequest([f"{worker} is a name that only directors give; choose another id"])
+    try:
+        request = WorkerRequest(worker, kind, dict(params or {}), now)
+        size = len(encode(request))
+    except (TypeError, ValueError, UnicodeEncodeError, RecursionError) as error:
+        raise InvalidParams(str(kind)[:80], [f"params must be JSON: {error}"]) from None
+    if size > MAX_REQUEST_BYTES:
+        raise InvalidParams(kind, [f"the request has {size} bytes, at most {MAX_REQUEST_BYTES}"])
+    return request
+
+
+def check_possible(request: WorkerRequest, view: ClusterView) -> None:
+    """Raises InvalidRequest when nobody could do it: there is no director, or no node that can."""
+    if view.spec is None:
+        raise InvalidRequest(["this cluster has no director: first say what it should be (`foreman cluster configure`)"])
+    if request.id not in view.requests and not any(request.kind in node.capabilities for node in view.nodes.values()):
+        known = sorted({capability for node in view.nodes.values() for capability in node.capabilities})
+        raise InvalidRequest(
+            [f"no node has the capability {request.kind[:80]!r}; they have {', '.join(known) or 'none'} ([node] capabilities)"]
+        )
+
+
+def asked_again(there: WorkerRequest | None, asked: WorkerRequest, view: ClusterView) -> WorkerRequest | None:
+    """What is to be written; None when what is there will do. Raises WorkerExists, WorkerBusy."""
+    if there is None:
+        return asked
+    same = (there.kind, there.params) == (asked.kind, asked.params)
+    if there.state == REMOVING:
+        raise WorkerBusy(there.id, "being removed")
+    if not same and (there.state != FAILED or there.node):  # without a node nothing was made, so it may become another
+        raise WorkerExists(there.id)
+    if there.state == FAILED:
+        return replace(asked, since=there.since, node=there.node)
+    if there.state == MADE and Placement(there.id, there.node) not in view.services:  # removed behind the cluster's back, or away
+        return replace(there, state=ASKED, problem="")
+    return None
+
+
+def outcome_of(request: WorkerRequest) -> ForemanError | None:
+    """Why it could not be made; None when it was, or may still be."""
+    if request.state != FAILED:
+        return None
+    told = request.error
+    return error_from_facts(str(told.get("code", "")), str(told.get("detail", "no reason given")), told)

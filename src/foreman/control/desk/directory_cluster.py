@@ -1,0 +1,182 @@
+"""The whole cluster, asked through its directory. What is asked for stands there until the director has done it.
+
+Every write compares what it was decided on, so that two people at once do not undo one another. Never speaks to a node.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from foreman.control.cluster_view import ClusterFold, ClusterView, view_of
+from foreman.control.desk.asking import asked_again, check_possible, outcome_of, request_of
+from foreman.control.desk.changes import changes, state
+from foreman.control.desk.plain import plain_of
+from foreman.control.desk.words import known_nodes, request_words
+from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
+from foreman.core.errors import ForemanTimeout, InvalidRequest, NodeNotFound, WorkerNotFound
+from foreman.core.ids import WorkerId, parse_worker_id, service_name
+from foreman.directory.errors import Compacted, FutureRevision, InvalidRecord
+from foreman.directory.following import follow
+from foreman.directory.keys import ClusterKeys
+from foreman.directory.port import Absent, Comparison, Delete, Directory, KeyValue, Put, Unchanged
+from foreman.directory.records import ClusterSpec, DrainRecord, decode, encode
+from foreman.directory.worker_request import ASKED, REMOVING, WorkerRequest
+
+
+class DirectoryCluster(ClusterInterface):
+    """``wall``: Unix time, for people."""
+
+    def __init__(self, directory: Directory, cluster: str, wall: Callable[[], float] = time.time) -> None:
+        self._directory, self._cluster, self._wall = directory, cluster, wall
+        self._keys = ClusterKeys(cluster)
+
+    async def view(self) -> ClusterView:
+        """How it is now."""
+        return view_of(self._keys, await self._directory.read(self._keys.everything))
+
+    async def status(self) -> dict[str, Any]:
+        return plain_of(await self.view())
+
+    # --- watching ---
+
+    async def events(self, *, after: int | None = None) -> AsyncGenerator[ClusterEvent, None]:
+        seen = None if after is None else await self._view_at(after)
+        async with aclosing(self._views()) as views:
+            async for view in views:
+                told = state(view) if seen is None else changes(seen, view)
+                before, at = view.revision if seen is None else seen.revision, self._wall()
+                for number, change in enumerate(told, 1):
+                    go_on = view.revision if number == len(told) else before
+                    yield ClusterEvent(change.what, change.about, change.sentence, go_on, at)
+                seen = view
+
+    async def _view_at(self, revision: int) -> ClusterView | None:
+        """As it was then; None when the directory does not keep it any more."""
+        try:
+            return view_of(self._keys, await self._directory.read(self._keys.everything, revision=revision))
+        except (Compacted, FutureRevision):
+            return None
+
+    async def _views(self) -> AsyncGenerator[ClusterView, None]:
+        """The view now, and each one after; an outage of the directory is waited for."""
+        fold = ClusterFold(self._keys)
+        async with aclosing(follow(self._directory, self._keys.everything, witness=self._keys.identity)) as news:
+            async for told in news:
+                yield fold.see(told)
+
+    # --- the wish ---
+
+    async def configure(
+        self,
+        *,
+        logs: int | None = None,
+        storage_replicas: int | None = None,
+        splits: Sequence[bytes] | None = None,
+        replace_after_s: float | None = None,
+    ) -> None:
+        cuts = None if splits is None else tuple(sorted(set(splits)))
+        said = {"logs": logs, "storage_replicas": storage_replicas, "splits": cuts, "replace_after_s": replace_after_s}
+        said = {name: value for name, value in said.items() if value is not None}
+        while True:
+            there = await self._directory.get(self._keys.spec)
+            spec = _changed(None if there is None else decode(ClusterSpec, there.key, there.value), said)
+            if await self._put(self._keys.spec, there, encode(spec)):
+                return
+
+    # --- draining ---
+
+    async def drain(self, node: str) -> None:
+        await self._check_known(node)
+        key = self._keys.draining(node)
+        await self._directory.transact([Absent(key)], [Put(key, encode(DrainRecord(node, self._wall())))])
+
+    async def undrain(self, node: str) -> None:
+        await self._check_known(node)
+        await self._directory.transact([], [Delete.key(self._keys.draining(node))])
+
+    async def _check_known(self, node: str) -> None:
+        known = known_nodes(await self.view())
+        if node not in known:
+            raise NodeNotFound(node, sorted(known))
+
+    # --- workers ---
+
+    async def new_worker(
+        self, id: str, kind: str, params: Mapping[str, Any] | None = None, *, timeout: float = DEFAULT_NEW_TIMEOUT_S
+    ) -> PlacedWorker:
+        asked, within_s = request_of(id, kind, params, self._wall()), _seconds(timeout)
+        view = await self.view()
+        check_possible(asked, view)
+        while True:
+            there = await self._directory.get(self._keys.request(asked.id))
+            wanted = asked_again(self._request_in(there), asked, view)
+            if wanted is None or await self._put(self._keys.request(asked.id), there, encode(wanted)):
+                break
+        request = await self._until(asked.id, lambda request: request is None or request.state != ASKED, within_s)
+        if request is None or request.state == REMOVING:
+            raise WorkerNotFound(asked.id)
+        if (error := outcome_of(request)) is not None:
+            raise error
+        return PlacedWorker(request.id, request.kind, service_name(self._cluster, WorkerId(request.id)), request.node)
+
+    async def remove_worker(self, id: str, *, timeout: float = DEFAULT_NEW_TIMEOUT_S) -> None:
+        worker, within_s = parse_worker_id(id), _seconds(timeout)
+        key = self._keys.request(worker)
+        while True:
+            there = await self._directory.get(key)
+            request = self._request_in(there)
+            if request is None:
+                raise WorkerNotFound(worker)
+            wanted = replace(request, state=REMOVING, problem="", error={})
+            if request.state == REMOVING or await self._put(key, there, encode(wanted)):
+                break
+        await self._until(worker, lambda request: request is None, within_s)
+
+    def _request_in(self, there: KeyValue | None) -> WorkerRequest | None:
+        try:
+            return None if there is None else decode(WorkerRequest, there.key, there.value)
+        except InvalidRecord:
+            return None  # of no use to anybody; it is written over
+
+    async def _until(self, id: str, holds: Callable[[WorkerRequest | None], bool], within_s: float) -> WorkerRequest | None:
+        """The request, once it is so. Raises ForemanTimeout that says what it waits for."""
+        why = "the directory has not answered"
+        try:
+            async with asyncio.timeout(within_s), aclosing(self._views()) as views:
+                async for view in views:
+                    request = view.requests.get(id)
+                    if holds(request):
+                        return request
+                    assert request is not None
+                    why = request_words(request, view) if view.leader is not None else "nobody leads the cluster"
+        except TimeoutError:
+            raise ForemanTimeout(f"what was asked of the cluster about {id}", within_s, {id: why}) from None
+        raise AssertionError("a directory is followed without end")
+
+    # --- writing ---
+
+    async def _put(self, key: bytes, there: KeyValue | None, value: bytes) -> bool:
+        unchanged: Comparison = Absent(key) if there is None else Unchanged(key, there.mod_revision)
+        return (await self._directory.transact([unchanged], [Put(key, value)])).succeeded
+
+
+def _changed(spec: ClusterSpec | None, said: dict[str, Any]) -> ClusterSpec:
+    """Raises InvalidRequest."""
+    try:
+        if spec is not None:
+            return replace(spec, **said)
+        if {"logs", "storage_replicas"} <= said.keys():
+            return ClusterSpec(**said)
+    except ValueError as error:
+        raise InvalidRequest([str(error)]) from error
+    raise InvalidRequest(["the first time logs and storage_replicas are both needed (--logs, --storage-replicas)"])
+
+
+def _seconds(timeout: object) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout) or timeout <= 0:
+        raise InvalidRequest([f"timeout must be a number of seconds above 0, not {repr(timeout)[:80]}"])
+    return float(timeout)

@@ -1,0 +1,30 @@
+"""How far the draining of a node has come: what is still on it, and why it may not get on. Pure."""
+
+from foreman.control.attempt import origin_of
+from foreman.control.cluster_view import ClusterView
+from foreman.control.desk.words import ROLES, named_by
+
+
+def left_on(node: str, view: ClusterView) -> dict[str, str]:
+    """Worker → why it is still on the node: the layout names it, or it is about to be removed. Empty: the node can be taken away.
+
+    Workers that a director did not make are not the layout's; they stay until somebody removes them.
+    """
+    named = {worker.id: ROLES[role] for worker, role in named_by(view.layout).items() if worker.node == node}
+    spent = [place.id for place in view.services if place.node == node and origin_of(place.id) is not None]
+    return dict.fromkeys(spent, "is about to be removed") | named
+
+
+def staying_on(node: str, view: ClusterView) -> list[str]:
+    """Workers that no drain touches: a director did not make them."""
+    return sorted(place.id for place in view.services if place.node == node and origin_of(place.id) is None)
+
+
+def hindrances(node: str, view: ClusterView) -> list[str]:
+    """Why the director may not be able to move what is there."""
+    kinds = {"log" if role == "log" else "storage" for worker, role in named_by(view.layout).items() if worker.node == node}
+    nowhere = [f"no other node has the capability {kind}" for kind in sorted(kinds) if not view.capable(kind)]
+    told = view.status
+    if told is None:
+        return [*nowhere, "nobody directs the cluster"]
+    return [*nowhere, *([f"the director is stalled: {told.why}"] if told.state == "stalled" else [])]

@@ -1,0 +1,166 @@
+"""The cluster in words: each line of its status, and all that is known about one node or worker. Pure."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from foreman.control.attempt import origin_of
+from foreman.control.cluster_view import ClusterView
+from foreman.directory.health_record import AilingWorker
+from foreman.directory.records import ClusterSpec, ClusterStoryLine, Layout, Placement, ServiceRecord
+from foreman.directory.worker_request import MADE, WorkerRequest
+
+NOBODY_WISHED: Final = "nobody has said what the cluster should be: foreman cluster configure --logs N --storage-replicas M"
+MOST_NAMES: Final = 5
+ROLES: Final = {"log": "is a log of the layout", "member": "is in a storage team", "joining": "is to join a storage team"}
+
+Line = tuple[str, str]
+"""What, and how it is."""
+
+
+def status_lines(view: ClusterView) -> list[Line]:
+    """Everything, worth reading from top to bottom. Times are left to who shows them."""
+    lines = [("wish", NOBODY_WISHED if view.spec is None else wish(view.spec))]
+    lines.append(("leader", "nobody" if view.leader is None else f"{view.leader.node} at {view.leader.address}"))
+    if view.status is not None:
+        lines.append(("director", doing(view)))
+        lines += [("why", view.status.why)] if view.status.why else []
+        lines += [("missing", each) for each in view.status.missing]
+    lines += layout_lines(view.layout, view) if view.layout is not None else [("layout", "none yet")]
+    lines += [("node", node_words(id, view)) for id in sorted(view.nodes)]
+    lines += [("node", f"{id} is not there{_names_on(id, view)}") for id in sorted(_expected(view) - view.nodes.keys())]
+    lines += _ailing_lines(view)
+    lines += [("worker", request_words(request, view)) for _, request in sorted(view.requests.items())]
+    return lines + [("unreadable", each) for each in view.unreadable]
+
+
+def doing(view: ClusterView) -> str:
+    """What the director does."""
+    told = view.status
+    if told is None:
+        return "nobody directs"
+    return f"epoch {told.epoch}, {told.state}" + (f" ({told.phase})" if told.phase else "")
+
+
+def wish(spec: ClusterSpec) -> str:
+    """What the cluster should be."""
+    cuts = f", cut at {', '.join(map(shown_key, spec.splits))}" if spec.splits else ""
+    return f"{spec.logs} logs and {len(spec.splits) + 1} storage teams of {spec.storage_replicas}{cuts}"
+
+
+def shown_key(key: bytes) -> str:
+    """A key of the key space, for people."""
+    return key.decode("utf-8", "backslashreplace")
+
+
+def layout_lines(layout: Layout, view: ClusterView) -> list[Line]:
+    """Its logs and its teams, and where they are."""
+    lines = [("layout", f"epoch {layout.epoch}, versions after {layout.durable_version}"), ("logs", _where(layout.logs, view))]
+    for team in layout.teams:
+        through = "on" if team.end is None else f"to {shown_key(team.end)}"
+        joining = _where([joiner.worker for joiner in team.joining], view)
+        whole = _where(team.members, view) + (f"; joining: {joining}" if joining else "")
+        lines.append(("team", f"from {shown_key(team.begin) or 'the first key'} {through}: {whole}"))
+    return lines
+
+
+def _where(workers: Iterable[Placement], view: ClusterView) -> str:
+    return ", ".join(f"{worker.id} on {worker.node}" + ("" if worker in view.services else " (away)") for worker in workers)
+
+
+def node_words(id: str, view: ClusterView) -> str:
+    """A node that is there."""
+    node, health = view.nodes[id], view.health.get(id)
+    services = sum(place.node == id for place in view.services)
+    drained = ", is being drained" if id in view.draining else ""
+    how = "" if health is None else f" is {health.health}"
+    return f"{id} at {node.address}{how}, {services} services, {', '.join(node.capabilities)}{drained}"
+
+
+def _ailing_lines(view: ClusterView) -> list[Line]:
+    """Those given up first: they are the cluster's to do something about."""
+    every = [(worker, id) for id, health in sorted(view.health.items()) for worker in health.workers]
+    lines = [("given up" if worker.given_up else "ailing", ailing_words(worker, id)) for worker, id in every]
+    lines.sort(key=lambda line: line[0] != "given up")
+    return lines + [("ailing", f"{health.more} more on node {id}") for id, health in sorted(view.health.items()) if health.more]
+
+
+def ailing_words(worker: AilingWorker, node: str) -> str:
+    """One worker that is not ok."""
+    return f"{worker.id} ({worker.kind}) on node {node} is {worker.health}, {worker.state}"
+
+
+def request_words(request: WorkerRequest, view: ClusterView) -> str:
+    """A worker that somebody asked the cluster for."""
+    where = f" on node {request.node}" if request.node else ""
+    away = request.state == MADE and Placement(request.id, request.node) not in view.services if request.node else False
+    state = "made, away" if away else request.state
+    why = request.problem or str(request.error.get("detail", ""))
+    return f"{request.id} ({request.kind}){where}: {state}" + (f"; {why}" if why else "")
+
+
+def named_by(layout: Layout | None) -> dict[Placement, str]:
+    """Each worker that a layout names, and as what: one of ROLES."""
+    if layout is None:
+        return {}
+    joining = {joiner.worker: "joining" for team in layout.teams for joiner in team.joining}
+    members = {worker: "member" for team in layout.teams for worker in team.members}
+    return joining | members | dict.fromkeys(layout.logs, "log")
+
+
+def _expected(view: ClusterView) -> set[str]:
+    """Nodes that somebody counts on."""
+    return {worker.node for worker in named_by(view.layout)} | set(view.draining) | {r.node for r in view.requests.values() if r.node}
+
+
+def _names_on(node: str, view: ClusterView) -> str:
+    names = sorted(worker.id for worker in named_by(view.layout) if worker.node == node)
+    return f"; the layout has {few(names)} on it" if names else ""
+
+
+def few(names: list[str]) -> str:
+    """The first of many."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def known_nodes(view: ClusterView) -> set[str]:
+    """Nodes that are there, or that something in the directory speaks of."""
+    return set(view.nodes) | _expected(view)
+
+
+def about(name: str, view: ClusterView) -> tuple[list[Line], list[ClusterStoryLine]]:
+    """What is known of a node or worker, and the lines of the story that speak of it; both empty when nothing is."""
+    lines: list[Line] = []
+    if name in known_nodes(view):
+        lines.append(("node", node_words(name, view) if name in view.nodes else f"{name} is not there"))
+        lines += [("runs", f"{place.id} ({service.kind})") for place, service in _sorted_services(view) if place.node == name]
+        lines += [("ailing", ailing_words(worker, name)) for worker in _ailing_on(name, view)]
+    lines += _about_worker(name, view)
+    word = re.compile(rf"(?<![a-z0-9_-]){re.escape(name)}(?![a-z0-9_-])")
+    return lines, [line for line in view.story.lines if word.search(line.what) or word.search(line.reason)]
+
+
+def _about_worker(id: str, view: ClusterView) -> list[Line]:
+    healthy = [(place.node, service) for place, service in _sorted_services(view) if place.id == id]
+    ailing = [(node, worker) for node in sorted(view.health) for worker in _ailing_on(node, view) if worker.id == id]
+    lines = [("service", f"{id} ({service.kind}) is healthy on node {node}") for node, service in healthy]
+    lines += [("ailing", ailing_words(worker, node)) for node, worker in ailing]
+    for worker, role in named_by(view.layout).items():
+        if worker.id == id:
+            here = "" if worker in view.services else "; it is not healthy there, or its node is away"
+            lines.append(("layout", f"{id} on node {worker.node} {ROLES[role]}{here}"))
+    lines += [("asked for", request_words(view.requests[id], view))] if id in view.requests else []
+    origin = origin_of(id)
+    if lines and origin is not None:
+        lines.append(("made by", f"the director of epoch {origin.epoch}"))
+    nodes = sorted({node for node, _ in (*healthy, *ailing) if node in view.nodes})
+    return lines + [("its own story", f"foreman --address {view.nodes[node].address} why {id}") for node in nodes]
+
+
+def _ailing_on(node: str, view: ClusterView) -> tuple[AilingWorker, ...]:
+    return view.health[node].workers if node in view.health else ()
+
+
+def _sorted_services(view: ClusterView) -> list[tuple[Placement, ServiceRecord]]:
+    return sorted(view.services.items(), key=lambda item: (item[0].node, item[0].id))
