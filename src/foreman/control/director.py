@@ -72,6 +72,7 @@ class Director:
         self._attempt, self._tools, self._memory, self._teller, self._on_stalled = attempt, tools, memory, teller, stalled
         self._go_on = asyncio.Event()
         self._phase = ""
+        self._entered: list[tuple[str, float]] = []
 
     def go_on(self) -> None:
         """Something that the recovery depends on has changed."""
@@ -103,6 +104,7 @@ class Director:
     async def _recover(self) -> Superseded | Stalled | tuple[Layout, ClusterSpec]:
         """One walk, from the directory as it is now."""
         tools = self._tools
+        self._entered = [("reading", tools.clock())]
         try:
             view = view_of(tools.keys, await tools.directory.read(tools.keys.everything))
         except DirectoryUnavailable as error:
@@ -124,11 +126,17 @@ class Director:
 
     def _enter(self, phase: str) -> None:
         self._phase = phase
+        self._entered.append((phase, self._tools.clock()))
         self._teller.status("recovering", phase)
+
+    def _times(self) -> str:
+        """How long each phase took."""
+        ends = [at for _, at in self._entered[1:]] + [self._tools.clock()]
+        return ", ".join(f"{phase} {1000 * (end - at):.0f} ms" for (phase, at), end in zip(self._entered, ends, strict=True))
 
     async def _watch(self, layout: Layout, spec: ClusterSpec) -> Superseded:
         self._teller.status("watching", "")
-        self._teller.tell(f"the cluster serves by layout {layout.epoch}", "the recovery is complete")
+        self._teller.tell(f"the cluster serves by layout {layout.epoch}", f"the recovery is complete: {self._times()}")
         joining = Joining(self._tools, self._attempt, layout, spec.storage_replicas)
         works = (joining.run(), self._keep_clean(layout), Answering(self._tools).run())
         beside: list[asyncio.Task[None]] = [asyncio.create_task(work) for work in works]

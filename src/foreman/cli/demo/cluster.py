@@ -91,7 +91,7 @@ async def tell(source: Path, files: list[Path], folder: Path, *, expected: Expec
         about_bytes = max(SMALLEST_BYTES, min(TRANSACTION_BYTES, size_bytes // TRANSACTIONS))
         batches = await asyncio.to_thread(lambda: list(transactions(source, files, expected, about_bytes)))
         began = time.monotonic()
-        async with machines(folder) as started, _followed(started, console) as story, _client(started) as client:
+        async with machines(folder) as started, followed(started, console) as story, client_of(started) as client:
             directory = "etcd" if started.etcd is not None else "SQLite"
             told.add(f"{directory} and three nodes with mutual TLS, a lease of {LEASE_S:g} s", began, ", ".join(started.nodes))
             pushing = Pushing(client, batches, expected, progress)
@@ -107,7 +107,7 @@ async def tell(source: Path, files: list[Path], folder: Path, *, expected: Expec
 
 
 @asynccontextmanager
-async def _followed(started: Machines, console: Console) -> AsyncIterator[Story]:
+async def followed(started: Machines, console: Console) -> AsyncIterator[Story]:
     story = Story(started, console)
     following = asyncio.create_task(story.follow())
     try:
@@ -117,9 +117,9 @@ async def _followed(started: Machines, console: Console) -> AsyncIterator[Story]
         await asyncio.gather(following, return_exceptions=True)
 
 
-def _client(started: Machines) -> ClusterClient:
+def client_of(started: Machines) -> ClusterClient:
     layouts = DirectoryLayouts(started.directory, CLUSTER, lambda address: RemoteForeman.connect(address, tls=started.tls))
-    return ClusterClient(layouts)
+    return ClusterClient(layouts, security=started.security)
 
 
 def _middle(batches: list[list[Set]]) -> bytes:
@@ -180,6 +180,7 @@ class _Reading:
     async def _verify(self, name: str, team: Team, where: Where) -> Verdict:
         began = time.monotonic()
         mine = {key: digest for key, digest in self.expected.digests.items() if team.holds(key)}
-        verdict = await verify(name, where, self.last, mine, self.progress, begin=team.begin, end=team.end)
+        security = self.started.security
+        verdict = await verify(name, where, self.last, mine, self.progress, begin=team.begin, end=team.end, security=security)
         self.told.add(f"read back from {name}", began, f"{verdict.keys:,} keys, {verdict.sentence}")
         return verdict

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from foreman.api.client import RemoteForeman
 from foreman.cli.certificates import Authority, Issued, Use, new_authority
@@ -39,6 +39,9 @@ cluster = "{cluster}"
 fault_domain = "{name}"
 listen = ["127.0.0.1:0"]
 tls = {{ cert = "{certificates}/{name}.pem", key = "{certificates}/{name}.key", client_ca = "{certificates}/ca.pem" }}
+
+[data_plane]
+listen = "127.0.0.1"
 
 [directory]
 url = "{directory}"
@@ -142,12 +145,13 @@ class Etcd:
 
 @dataclass
 class Machines:
-    """``etcd`` None: there is none here, and the directory is a SQLite file. ``tls``: for clients of the nodes."""
+    """``etcd`` None: there is none here, and the directory is a SQLite file. ``tls``: for clients of the nodes; ``security``: of workers."""
 
     nodes: Mapping[str, Machine]
     directory: Directory
     etcd: Etcd | None
     tls: ssl.SSLContext = field(repr=False)
+    security: Mapping[str, Any] = field(repr=False)
 
     def by_id(self, id: str) -> Machine:
         return next(machine for machine in self.nodes.values() if machine.id == id)
@@ -174,7 +178,9 @@ async def machines(folder: Path) -> AsyncIterator[Machines]:
             stack.push_async_callback(machine.end)
         await together(machine.start() for machine in nodes.values())
         directory = await stack.enter_async_context(open_directory(url))
-        yield Machines(nodes, directory, etcd, _client_context(certificates))
+        own = {"certificate": str(certificates / "client.pem"), "key": str(certificates / "client.key")}
+        security = {"tls": {**own, "client_ca": str(certificates / "ca.pem")}}
+        yield Machines(nodes, directory, etcd, _client_context(certificates), security)
         await together(machine.stop() for machine in nodes.values())
 
 
