@@ -27,13 +27,14 @@ from tests.deadline import wait_until_async
 
 CLUSTER: Final = "demo"
 LEASE_S: Final = 2.0
+PROGRAM: Final = ("-m", "foreman")
 HEALED_WITHIN_S: Final = 40.0
 """The lease, the rest of a start on a busy machine, and the recovery."""
 
 
 @dataclass
 class RealNode:
-    """``info``: from when it was last up."""
+    """``info``: from when it was last up. ``program``: what python is told to run."""
 
     name: str
     data: Path
@@ -42,9 +43,10 @@ class RealNode:
     process: "subprocess.Popen[bytes] | None" = None
     info: NodeInfo | None = None
     pids: set[int] = field(default_factory=set)
+    program: tuple[str, ...] = PROGRAM
 
     async def up(self) -> None:
-        command = [sys.executable, "-m", "foreman", "up", "--config", str(self.config)]
+        command = [sys.executable, *self.program, "up", "--config", str(self.config)]
         self.process = subprocess.Popen(command, stdout=self.output, stderr=self.output, start_new_session=True)
         await wait_until_async(self._answers, timeout_s=20.0, what=f"{self.name} answers")
 
@@ -190,9 +192,20 @@ async def _reached(storage: StorageClient, version: int) -> bool:
 
 
 @asynccontextmanager
-async def real_cluster(folder: Path, names: tuple[str, ...] = ("a", "b", "c"), *, tls: bool = False) -> AsyncIterator[RealCluster]:
-    """``tls``: the nodes reach one another over TCP, each showing a certificate of one authority."""
-    url = f"sqlite:{folder / 'directory.db'}"
+async def real_cluster(
+    folder: Path,
+    names: tuple[str, ...] = ("a", "b", "c"),
+    *,
+    tls: bool = False,
+    directory: str | None = None,
+    program: tuple[str, ...] = PROGRAM,
+    lease_s: float = LEASE_S,
+) -> AsyncIterator[RealCluster]:
+    """``tls``: the nodes reach one another over TCP, each showing a certificate of one authority.
+
+    ``directory``: its URL; one SQLite file when not given.
+    """
+    url = directory or f"sqlite:{folder / 'directory.db'}"
     if tls:
         _make_certificates(folder, names)
     nodes: dict[str, RealNode] = {}
@@ -201,9 +214,9 @@ async def real_cluster(folder: Path, names: tuple[str, ...] = ("a", "b", "c"), *
         config.write_text(
             f'[node]\ndata = "{folder / name}"\ncluster = "{CLUSTER}"\nfault_domain = "{name}"\n'
             f"{_listening(folder, name) if tls else ''}"
-            f'[directory]\nurl = "{url}"\nlease = "{LEASE_S}s"\n'
+            f'[directory]\nurl = "{url}"\nlease = "{lease_s}s"\n'
         )
-        nodes[name] = RealNode(name, folder / name, config, (folder / f"{name}.log").open("ab"))
+        nodes[name] = RealNode(name, folder / name, config, (folder / f"{name}.log").open("ab"), program=program)
     try:
         await asyncio.gather(*(node.up() for node in nodes.values()))
         yield RealCluster(nodes, url)
