@@ -2,18 +2,20 @@
 
 A lost log is a reason at once: nobody can write any more. Everything else leaves the cluster working, so it waits until it can be made
 better: a plan is made as a recovery would make it, with those that are only away for a moment taken for present, and there is a reason
-when that plan differs from the layout.
+when that plan differs from the layout. A plan made on its own result is the same (teams.py), so this comes to an end.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from foreman.control.absences import Absences
 from foreman.control.cluster_view import ClusterView
+from foreman.control.holders import Holder, held_by
 from foreman.control.placement import Place, domain_of, is_crowded
 from foreman.control.recovery.recovery import joiners_of, storage_of
-from foreman.control.teams import Holder, NoMember, plan_teams, ranges_of
-from foreman.directory.records import ClusterSpec, Layout, NodeRecord, Placement
+from foreman.control.teams import NoMember, plan_teams
+from foreman.directory.records import ClusterSpec, Joiner, Layout, NodeRecord, Placement, StorageTeam
+from foreman.workers.storage.key_range import KeyRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def lost_log(view: ClusterView, layout: Layout) -> str | None:
 
 def improvement(watched: Watched) -> str | None:
     """Why another layout would be better than this one, and can be had."""
-    return _of_logs(watched) or _of_ranges(watched) or _of_storage(watched) or _of_joiners(watched)
+    return _of_logs(watched) or _of_storage(watched)
 
 
 def _of_logs(watched: Watched) -> str | None:
@@ -66,42 +68,51 @@ def _of_logs(watched: Watched) -> str | None:
     return None
 
 
-def _of_ranges(watched: Watched) -> str | None:
-    there = [(team.begin, team.end) for team in watched.layout.teams]
-    return None if there == ranges_of(watched.spec) else "the key space is to be cut elsewhere"
-
-
 def _of_storage(watched: Watched) -> str | None:
+    """What a plan would make otherwise. Who has just been filled is taken in together with those that soon will be."""
     plan = plan_teams(watched.spec, _holders(watched), watched.places("storage"), _nobody_yet, replay_fills=False)
     if isinstance(plan, NoMember):
         return None
-    if any(team.recruits for team in plan):
+    if plan.recruits:
         return "a storage team has too few workers, or not where they should be"
-    kept = {worker for each in plan for worker in (*each.team.members, *(joiner.worker for joiner in each.team.joining))}
-    members = {worker for team in watched.layout.teams for worker in team.members}
-    dropped = sorted(worker.id for worker in members - kept)
-    return f"{', '.join(dropped)} is not needed any more" if dropped else None
+    layout = watched.layout
+    planned, there = _members(plan.teams), _members(layout.teams)
+    added = planned - there
+    if added:
+        return None if watched.filling else f"{_ids(added)} can join"
+    named = {joiner.worker for team in plan.teams for joiner in team.joining} | planned
+    dropped = storage_of(layout) - named - watched.spent
+    if dropped:
+        return f"{_ids(dropped)} is not needed any more"
+    cut = [(team.begin, team.end, set(team.members)) for team in plan.teams]
+    return None if cut == [(team.begin, team.end, set(team.members)) for team in layout.teams] else "the keys can be divided anew"
 
 
-def _of_joiners(watched: Watched) -> str | None:
-    ready = sorted(worker.id for worker in watched.ready)
-    return f"{', '.join(ready)} can join" if ready and not watched.filling else None
+def _members(teams: Iterable[StorageTeam]) -> set[Placement]:
+    return {worker for team in teams for worker in team.members}
+
+
+def _ids(workers: Iterable[Placement]) -> str:
+    return ", ".join(sorted(worker.id for worker in workers))
 
 
 def _holders(watched: Watched) -> list[Holder]:
-    """All that count: members, unless they are given up; joiners, which take their seats and serve nobody."""
+    """As a recovery would find them (recruiting_storage.py): members are there unless they are given up; joiners when they are ready."""
     joiners = joiners_of(watched.layout)
-    replace_after_s = watched.spec.replace_after_s
-    holders: list[Holder] = []
-    for worker, home in storage_of(watched.layout).items():
-        leaving = worker.node in watched.view.draining
-        gone = watched.absences.since(worker) is not None and (
-            leaving or watched.absences.is_given_up(worker, replace_after_s, watched.now)
-        )
-        if not gone and worker not in watched.spent:
-            away = worker in joiners and worker not in watched.ready
-            holders.append(Holder(worker, watched.domain(worker.node), home, leaving=leaving, away=away))
-    return holders
+    holders = (_holder(watched, worker, keys, joiners.get(worker)) for worker, keys in held_by(watched.layout).items())
+    return [holder for holder in holders if holder is not None]
+
+
+def _holder(watched: Watched, worker: Placement, keys: KeyRange, joiner: Joiner | None) -> Holder | None:
+    """``joiner`` None: a member."""
+    leaving = worker.node in watched.view.draining
+    is_gone = watched.absences.since(worker) is not None and worker not in watched.ready
+    given_up = is_gone and (leaving or watched.absences.is_given_up(worker, watched.spec.replace_after_s, watched.now))
+    away = given_up if joiner is None else worker not in watched.ready
+    through = 1 if joiner is None or not away else joiner.through
+    if worker in watched.spent or (given_up and not through):
+        return None
+    return Holder(worker, watched.domain(worker.node), keys, through, joiner is None, leaving, away, given_up)
 
 
 def _nobody_yet(slot: int, node: str) -> Placement:

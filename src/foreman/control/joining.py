@@ -1,8 +1,9 @@
 """Bring in the storage workers that a layout names as joining: those that come back, and new ones that must be filled.
 
 Runs beside the watch. Each is unlocked for the layout's logs, after what it has beyond what it was vouched for is dropped; what the logs do
-not go back to it copies from a member by itself. When it is level with the members it is *ready*: the next epoch's recovery finds it
-holding the data, and makes it a member. Until then it serves nobody.
+not go back to it copies by itself from the members that hold it, of one team after the other when its range is one of several of now.
+When it is level with all of them it is *ready*: the next epoch's recovery finds it holding the data, and makes it a member. Until then it
+serves nobody. Nobody is made narrower here.
 """
 
 import asyncio
@@ -10,12 +11,13 @@ from collections import Counter
 from typing import Final
 
 from foreman.control.attempt import Attempt
+from foreman.control.holders import held_by, overlap
 from foreman.control.ports import Following, StorageState
 from foreman.control.recovery.recovery import Tools, joiners_of
 from foreman.control.versions import quorum_durable
 from foreman.core.errors import ForemanError, ForemanUnavailable
-from foreman.core.mutations import Version
 from foreman.directory.records import Joiner, Layout, Placement, StorageTeam
+from foreman.workers.storage.key_range import KeyRange
 
 TRIES: Final = 20
 """Of one worker in one epoch; then it is spent and another takes its place."""
@@ -26,6 +28,7 @@ class Joining:
 
     def __init__(self, tools: Tools, attempt: Attempt, layout: Layout, storage_replicas: int) -> None:
         self._tools, self._attempt, self._layout, self._replicas = tools, attempt, layout, storage_replicas
+        self._held = held_by(layout)
         self.ready: frozenset[Placement] = frozenset()
         self.spent: frozenset[Placement] = frozenset()
         self.filling: frozenset[Placement] = frozenset()
@@ -88,36 +91,35 @@ class Joining:
         self.changed.set()
 
     async def _following(self, worker: Placement, joiner: Joiner, state: StorageState) -> Following:
-        """Raises ForemanUnavailable: a log, or every member that it would have to copy from, is away."""
+        """Raises ForemanUnavailable: a log, or every member that it would have to copy some keys from, is away."""
         logs = {log.id: await self._endpoint(log) for log in self._layout.logs}
-        replicas: list[str] = []
-        for member in self._team(worker).members:
-            try:
-                replicas.append(await self._endpoint(member))
-            except ForemanError:
-                continue
-        reset = state.durable == 0 or state.durable > joiner.through
-        if not replicas and (reset or state.durable < self._layout.durable_version):
-            raise ForemanUnavailable(worker.id, "no member of its team can be asked for the data")
-        return Following(logs, max(self._layout.last_version, state.durable), tuple(replicas), reset=reset)
+        keys = self._held[worker]
+        reset = state.durable == 0 or state.durable > joiner.through or not state.keys.covers(keys.begin, keys.end)
+        replicas: dict[str, None] = {}  # in their order, each once
+        for team in self._teams(worker):
+            found = [endpoint for member in team.members if (endpoint := await self._endpoint_if_any(member)) is not None]
+            if not found and (reset or state.durable < self._layout.durable_version):
+                raise ForemanUnavailable(worker.id, "no member can be asked for its data")
+            replicas |= dict.fromkeys(found)
+        return Following(logs, max(self._layout.last_version, state.durable), tuple(replicas), keys, reset=reset)
 
     async def _wait_until_level(self, worker: Placement, endpoint: str) -> None:
-        """Until a recovery would keep it: it is at most as far behind a quorum of its team as that is behind the logs."""
-        tools, team = self._tools, self._team(worker)
+        """Until a recovery would keep it: it is at most as far behind a quorum of each team that it copies as that is behind the logs."""
         while True:
-            state = await tools.data.storage_state(endpoint)
+            state = await self._tools.data.storage_state(endpoint)
             self.filling |= {worker}
-            members = [await self._state_of(member) for member in team.members if member in tools.feed.view.services]
-            if members:
-                quorum = quorum_durable([durable for durable, _ in members], self._replicas)
-                newest = max(latest for _, latest in members)
-                if state.durable >= quorum - (max(newest, quorum) - quorum) and (state.durable or not quorum):
-                    return
-            await asyncio.sleep(tools.settings.look_s)
+            if all([await self._is_level(state, team) for team in self._teams(worker)]):
+                return
+            await asyncio.sleep(self._tools.settings.look_s)
 
-    async def _state_of(self, member: Placement) -> tuple[Version, Version]:
-        state = await self._tools.data.storage_state(await self._endpoint(member))
-        return state.durable, state.latest
+    async def _is_level(self, state: StorageState, team: StorageTeam) -> bool:
+        there = [member for member in team.members if member in self._tools.feed.view.services]
+        members = [await self._tools.data.storage_state(await self._endpoint(member)) for member in there]
+        if not members:
+            return False
+        quorum = quorum_durable([member.durable for member in members], self._replicas)
+        newest = max(member.latest for member in members)
+        return state.durable >= quorum - (max(newest, quorum) - quorum) and (state.durable > 0 or not quorum)
 
     async def _endpoint(self, worker: Placement) -> str:
         node = self._tools.feed.view.nodes.get(worker.node)
@@ -128,8 +130,15 @@ class Joining:
             raise ForemanUnavailable(worker.id, "it has told no endpoint yet")
         return info.endpoint
 
-    def _team(self, worker: Placement) -> StorageTeam:
-        return next(team for team in self._layout.teams if any(joiner.worker == worker for joiner in team.joining))
+    async def _endpoint_if_any(self, worker: Placement) -> str | None:
+        try:
+            return await self._endpoint(worker)
+        except ForemanError:
+            return None
+
+    def _teams(self, worker: Placement) -> list[StorageTeam]:
+        """Those that have any of its keys."""
+        return [team for team in self._layout.teams if overlap(KeyRange(team.begin, team.end), self._held[worker])]
 
     def _give_up(self, worker: Placement, why: str) -> None:
         self.spent |= {worker}

@@ -12,6 +12,7 @@ from foreman.core.errors import ForemanError
 from foreman.core.generations import Generation
 from foreman.core.mutations import Version
 from foreman.core.views import WorkerInfo, WorkerRef
+from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
 
 
 class ReachedForeman(Protocol):
@@ -43,25 +44,27 @@ class LogState:
 class StorageState:
     """``layout_epoch``: of the layout it was last unlocked for; 0: none. ``latest``: what a read without a version sees.
 
-    ``durable`` is 0 while the data is not whole.
+    ``durable`` is 0 while the data is not whole. ``keys``: what it holds, or is being filled with; one that was told nothing yet says all.
     """
 
     layout_epoch: int
     durable: Version
     latest: Version
+    keys: KeyRange = ALL_KEYS
 
 
 @dataclass(frozen=True, slots=True)
 class Following:
     """What a storage worker goes on from. ``logs``: id → endpoint; they hold what the cluster has, through ``last`` at least.
 
-    ``replicas``: endpoints of workers that hold the data, for one that needs what the logs do not go back to. ``reset``: first everything
-    that it has is dropped.
+    ``replicas``: endpoints of workers that hold the data, each perhaps a part of it, for one that needs what the logs do not go back to.
+    ``key_range``: what it is to hold; of what it has, the rest is dropped. ``reset``: first everything that it has is dropped.
     """
 
     logs: Mapping[str, str]
     last: Version
     replicas: tuple[str, ...] = ()
+    key_range: KeyRange = ALL_KEYS
     reset: bool = False
 
 
@@ -83,6 +86,9 @@ class DataPlane(Protocol):
     async def lock_storage(self, endpoint: str, attempt: Attempt) -> StorageState: ...
 
     async def unlock_storage(self, endpoint: str, attempt: Attempt, version: Version, following: Following) -> None:
-        """Drop what memory holds above ``version`` and go on; it says the attempt's epoch as its ``layout_epoch`` from now on."""
+        """Drop what memory holds above ``version`` and go on; it says the attempt's epoch as its ``layout_epoch`` from now on.
+
+        Without a reset it has all of the ``key_range``: a range only ever gets narrower.
+        """
 
     async def close(self) -> None: ...

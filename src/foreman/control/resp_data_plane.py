@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from foreman.control.attempt import Attempt
 from foreman.control.ports import Following, LogState, StorageState
+from foreman.core.data_errors import InvalidCommand
 from foreman.core.mutations import Version
 from foreman.workers.clients import LogClient, StorageClient
+from foreman.workers.storage.key_range import KeyRange, parse_key_range
 
 _LOG_FACTS: Final = ("generation", "oldest_version", "last_version")
-_STORAGE_FACTS: Final = ("layout", "durable_version", "latest_version")
+_STORAGE_FACTS: Final = ("layout", "durable_version", "latest_version", "key_ranges")
 
 
 class RespDataPlane:
@@ -36,18 +38,19 @@ class RespDataPlane:
 
     async def storage_state(self, endpoint: str) -> StorageState:
         facts = await self._storage(endpoint).info(*_STORAGE_FACTS)
-        return StorageState(_epoch_of(facts["layout"]), facts["durable_version"], facts["latest_version"])
+        return StorageState(_epoch_of(facts["layout"]), facts["durable_version"], facts["latest_version"], _keys_of(facts["key_ranges"]))
 
     async def lock_storage(self, endpoint: str, attempt: Attempt) -> StorageState:
         client = self._storage(endpoint)
         locked = await client.lock(attempt.epoch, attempt.recovery_id)
         facts = await client.info(*_STORAGE_FACTS)
-        return StorageState(_epoch_of(facts["layout"]), locked.durable_version, facts["latest_version"])
+        return StorageState(_epoch_of(facts["layout"]), locked.durable_version, facts["latest_version"], _keys_of(facts["key_ranges"]))
 
     async def unlock_storage(self, endpoint: str, attempt: Attempt, version: Version, following: Following) -> None:
         layout: dict[str, Any] = {
             "epoch": attempt.epoch, "recovery_id": attempt.recovery_id, "logs": dict(following.logs),
-            "replicas": list(following.replicas), "last_version": following.last, "reset": following.reset,
+            "replicas": list(following.replicas), "last_version": following.last,
+            "key_range": following.key_range.as_json(), "reset": following.reset,
         }  # fmt: skip
         await self._storage(endpoint).unlock(version, layout)
 
@@ -74,3 +77,12 @@ def _epoch_of(layout: object) -> int:
     """The epoch that an UNLOCK of a director left there; 0: it was none of a director."""
     epoch = layout.get("epoch") if isinstance(layout, dict) else None
     return epoch if isinstance(epoch, int) else 0
+
+
+def _keys_of(ranges: object) -> KeyRange:
+    """The one range of a storage worker. Raises InvalidCommand: it says something else."""
+    try:
+        [keys] = ranges if isinstance(ranges, list) else []
+        return parse_key_range(keys)
+    except ValueError as error:
+        raise InvalidCommand(f"a storage worker says that it holds {str(ranges)[:200]}: {error}") from None

@@ -1,162 +1,193 @@
-"""Who is in which storage team: keep what holds data, fill only the gaps. Pure.
+"""Who is in which storage team, and who holds which keys: keep what holds data, fill only the gaps, never lose the last copy. Pure.
 
-Every storage worker follows the logs whole, so each that holds data holds all keys and may serve any range; where it served before it
-stays if it can. A team is made of *seats*, as many as there are to be replicas:
+The wish cuts the key space into ranges. For each there are *seats*, as many as there are to be replicas, and only who holds all of a range
+takes one of its seats (seating.py); one that is away for a while keeps its own; for each empty seat a worker is recruited, that copies the
+range from those who hold it and joins when it is filled.
 
-- a holder that is to stay takes a seat and serves;
-- one that is away for a while takes a seat too and joins when it is back;
-- for each empty seat a new worker is recruited, which joins when it is filled.
-
-While seats are not all served, holders that are to go (their node is drained, or they crowd a fault domain) serve on. Nobody serves who
-does not hold the data.
+**Nobody gives up a key before the new order is whole.** Ranges that some holder straddles change together: a cut, a merge and a cut that
+moves are the same thing. While not all their seats are taken by workers that are there and hold the data, *everybody* who holds data serves
+all that it holds, by the ranges that this makes; who is away with data is waited for, even beyond its seat. When all seats are taken, those
+who sit serve, each narrowed to its range, and the others go. So a key never has fewer holders than before, unless it has as many as are
+wished for; and a plan made on its own result is the same plan.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from foreman.control.holders import Holder, best_first, hull, pieces, ranges_of
 from foreman.control.placement import Place, place
-from foreman.core.mutations import Version
+from foreman.control.seating import seat
 from foreman.directory.records import ClusterSpec, Joiner, Placement, StorageTeam
+from foreman.workers.storage.key_range import KeyRange
 
 Recruit = Callable[[int, str], Placement]
 """(slot, node) → the worker that is to be made there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
-    """A storage worker that holds data, or did when it was last seen. ``home``: where the range it served begins; None: new.
-
-    ``durable``: what it has and is good. ``leaving``: nothing is to stay on its node. ``away``: it does not answer, and is waited for.
+class StoragePlan:
+    """``recruits``: those of ``teams`` that are to be made. ``keys``: what each member is to hold from now on. It holds all of that
+    already, except for recruits, which the logs fill.
     """
 
-    worker: Placement
-    domain: str
-    home: bytes | None
-    durable: Version = 0
-    leaving: bool = False
-    away: bool = False
-
-    @property
-    def place(self) -> Place:
-        return Place(self.worker.node, self.domain)
-
-
-@dataclass(frozen=True, slots=True)
-class TeamPlan:
-    """``recruits``: those of ``team`` that are to be made."""
-
-    team: StorageTeam
-    recruits: tuple[Placement, ...]
+    teams: tuple[StorageTeam, ...]
+    recruits: tuple[Placement, ...] = ()
+    keys: Mapping[Placement, KeyRange] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class NoMember:
-    """The team of the range beginning at ``begin`` would have nobody who holds its data."""
+    """Nobody is there who holds the keys from ``begin`` on."""
 
     begin: bytes
 
 
-def ranges_of(spec: ClusterSpec) -> list[tuple[bytes, bytes | None]]:
-    """The key ranges of the teams, ascending."""
-    return list(zip((b"", *spec.splits), (*spec.splits, None), strict=True))
+@dataclass(slots=True)
+class _Part:
+    """Ranges that are decided together, and all who hold any of their keys."""
+
+    ranges: list[KeyRange] = field(default_factory=list)
+    holders: list[Holder] = field(default_factory=list)
+    first_slot: int = 0
 
 
 def plan_teams(
     spec: ClusterSpec, holders: Sequence[Holder], places: Sequence[Place], recruit: Recruit, *, replay_fills: bool
-) -> list[TeamPlan] | NoMember:
+) -> StoragePlan | NoMember:
     """``places``: where workers may be recruited. ``replay_fills``: what the new logs will hold is all there ever was, so even an
     empty worker may serve when nobody else can.
     """
+    load = Counter(holder.worker.node for holder in holders if holder.may_sit)
+    plans: list[StoragePlan] = []
+    for part in _parts(spec, holders):
+        planned = _plan_part(part, spec.storage_replicas, places, recruit, load, replay_fills=replay_fills)
+        if isinstance(planned, NoMember):
+            return planned
+        plans.append(planned)
+    return StoragePlan(
+        tuple(team for plan in plans for team in plan.teams),
+        tuple(worker for plan in plans for worker in plan.recruits),
+        {worker: keys for plan in plans for worker, keys in plan.keys.items()},
+    )
+
+
+def _parts(spec: ClusterSpec, holders: Sequence[Holder]) -> list[_Part]:
+    """The key space cut at those of the wished cuts that no holder straddles. Who is being filled with what nobody wants is left out."""
     ranges = ranges_of(spec)
-    homes = _at_home(ranges, holders, spec.storage_replicas)
-    load = Counter(holder.worker.node for holder in holders if not holder.leaving)
-    plans: list[TeamPlan] = []
-    for number, (begin, end) in enumerate(ranges):
-        seats = _seat(homes[begin], places, spec.storage_replicas)
-        beside = [holder.place for holder in seats]
-        nodes = place(spec.storage_replicas - len(seats), places, beside=beside, load=load)
+    useful = [each for each in holders if not each.fills or any(each.keys.covers(keys.begin, keys.end) for keys in ranges)]
+    waiting = sorted(useful, key=lambda holder: holder.keys.begin)
+    parts: list[_Part] = []
+    part, at = _Part(), 0
+    for number, keys in enumerate(ranges):
+        part.ranges.append(keys)
+        while at < len(waiting) and (keys.end is None or waiting[at].keys.begin < keys.end):
+            part.holders.append(waiting[at])
+            at += 1
+        if keys.end is None or not any(holder.keys.end is None or holder.keys.end > keys.end for holder in part.holders):
+            part.holders.sort(key=best_first)
+            parts.append(part)
+            part = _Part(first_slot=(number + 1) * spec.storage_replicas)
+    return parts
+
+
+def _plan_part(
+    part: _Part, replicas: int, places: Sequence[Place], recruit: Recruit, load: "Counter[str]", *, replay_fills: bool
+) -> StoragePlan | NoMember:
+    seated = seat([holder for holder in part.holders if holder.may_sit], part.ranges, replicas, {each.domain for each in places})
+    if all(len(there) == replicas and not any(holder.away for holder in there) for there in seated):
+        return _whole(part.ranges, seated)
+    recruits: list[list[Placement]] = []
+    for number, there in enumerate(seated):
+        nodes = place(replicas - len(there), places, beside=[holder.place for holder in there], load=load)
         load.update(nodes)
-        recruits = tuple(recruit(number * spec.storage_replicas + slot, node) for slot, node in enumerate(nodes))
-        plan = _team((begin, end), homes[begin], seats, recruits, spec.storage_replicas)
-        if plan is None:
-            plan = _borrow((begin, end), seats, recruits, holders, replay_fills=replay_fills)
-        if plan is None:
-            return NoMember(begin)
-        plans.append(plan)
-    return plans
+        recruits.append([recruit(part.first_slot + number * replicas + slot, node) for slot, node in enumerate(nodes)])
+    joiners = _joiners(part, seated, recruits)
+    teams = _all_that_is_held(part)
+    if isinstance(teams, NoMember):
+        return _by_replay(part.ranges, seated, recruits, joiners) if replay_fills and any(recruits) else teams
+    told = {holder.worker: holder.keys for holder in part.holders if not holder.away}
+    return StoragePlan(_with_joiners(teams, joiners), _flat(recruits), told)
 
 
-def _at_home(ranges: Iterable[tuple[bytes, bytes | None]], holders: Sequence[Holder], replicas: int) -> dict[bytes, list[Holder]]:
-    """Each holder in one team: where it served; else where somebody is needed most."""
-    homes: dict[bytes, list[Holder]] = {begin: [] for begin, _ in ranges}
-    homeless: list[Holder] = []
-    for holder in sorted(holders, key=_best_first):
-        if holder.home in homes:
-            homes[holder.home].append(holder)
-        else:
-            homeless.append(holder)
-    for begin, team in homes.items():  # a team has more than it needs: others may need them
-        useful = _seat(team, (), replicas)
-        homeless += [holder for holder in team if holder not in useful and not (holder.leaving or holder.away)]
-        homes[begin] = [holder for holder in team if holder not in homeless]
-    for holder in homeless:
-        poorest = min(homes, key=lambda begin: (sum(not each.leaving for each in homes[begin]), begin))
-        homes[poorest].append(holder)
-    return homes
+def _whole(ranges: Sequence[KeyRange], seated: Sequence[Sequence[Holder]]) -> StoragePlan:
+    """The new order: who sits serves its range and holds nothing else."""
+    teams = [StorageTeam(keys.begin, keys.end, _names(there)) for keys, there in zip(ranges, seated, strict=True)]
+    return StoragePlan(tuple(teams), keys={holder.worker: keys for keys, there in zip(ranges, seated, strict=True) for holder in there})
 
 
-def _best_first(holder: Holder) -> tuple[bool, bool, int, str, str]:
-    return (holder.leaving, holder.away, -holder.durable, holder.worker.id, holder.worker.node)
+def _joiners(part: _Part, seated: Sequence[Sequence[Holder]], recruits: Sequence[Sequence[Placement]]) -> list[tuple[KeyRange, Joiner]]:
+    """All that are to become members, with what they are to hold then."""
+    sitting = {holder.worker for there in seated for holder in there}
+    away = [holder for holder in part.holders if holder.away and (holder.worker in sitting or not holder.fills)]
+    waited_for = [(holder.keys, Joiner(holder.worker, holder.through, (holder.keys.begin, holder.keys.end))) for holder in away]
+    new = [
+        (keys, Joiner(worker, keys=(keys.begin, keys.end))) for keys, there in zip(part.ranges, recruits, strict=True) for worker in there
+    ]
+    return waited_for + new
 
 
-def _seat(team: Sequence[Holder], places: Iterable[Place], replicas: int) -> list[Holder]:
-    """Those that stay. A second one on a fault domain stays only while no place of another domain is free."""
-    staying = sorted((holder for holder in team if not holder.leaving), key=_best_first)
-    seated: list[Holder] = []
-    doubles: list[Holder] = []
-    for holder in staying:
-        (doubles if any(holder.domain == each.domain for each in seated) else seated).append(holder)
-    free = {each.domain for each in places} - {holder.domain for holder in seated}
-    wanted = max(0, replicas - len(seated[:replicas]) - len(free))
-    return seated[:replicas] + doubles[:wanted]
+def _all_that_is_held(part: _Part) -> list[StorageTeam] | NoMember:
+    """Everybody who is there serves what it holds. Cut wherever the keys of one of them begin or end."""
+    here = [holder for holder in part.holders if not holder.away]
+    teams: list[StorageTeam] = []
+    for keys in pieces(hull(part.ranges), (holder.keys for holder in here)):
+        members = _names(holder for holder in here if holder.keys.covers(keys.begin, keys.end))
+        if not members:
+            return NoMember(keys.begin)
+        teams.append(StorageTeam(keys.begin, keys.end, members))
+    return teams
 
 
-def _team(
-    keys: tuple[bytes, bytes | None], holders: Sequence[Holder], seats: Sequence[Holder], recruits: tuple[Placement, ...], replicas: int
-) -> TeamPlan | None:
-    """None: nobody there can serve."""
-    serving = [holder.worker for holder in seats if not holder.away]
-    waited_for = [Joiner(holder.worker, holder.durable) for holder in seats if holder.away]
-    interim = [holder.worker for holder in sorted(holders, key=_best_first) if not holder.away and holder.worker not in serving]
-    members = (*serving, *interim[: replicas - len(serving)])
-    if not members:
-        return None
-    return TeamPlan(StorageTeam(*keys, members, (*waited_for, *map(Joiner, recruits))), recruits)
+def _by_replay(
+    ranges: Sequence[KeyRange],
+    seated: Sequence[Sequence[Holder]],
+    recruits: Sequence[Sequence[Placement]],
+    joiners: Sequence[tuple[KeyRange, Joiner]],
+) -> StoragePlan | NoMember:
+    """Who sits serves, and where nobody does the recruits, which the logs fill."""
+    teams: list[StorageTeam] = []
+    told: dict[Placement, KeyRange] = {}
+    for keys, there, new in zip(ranges, seated, recruits, strict=True):
+        members = _names(holder for holder in there if not holder.away) or tuple(new)
+        if not members:
+            return NoMember(keys.begin)
+        told |= dict.fromkeys(members, keys)
+        teams.append(StorageTeam(keys.begin, keys.end, members))
+    still = [(keys, joiner) for keys, joiner in joiners if joiner.worker not in told]
+    return StoragePlan(_with_joiners(teams, still), _flat(recruits), told)
 
 
-def _borrow(
-    keys: tuple[bytes, bytes | None],
-    seats: Sequence[Holder],
-    recruits: tuple[Placement, ...],
-    holders: Sequence[Holder],
-    *,
-    replay_fills: bool,
-) -> TeamPlan | None:
-    """A member of another team serves this range too until its own are filled; without any, the recruits serve if the logs fill them."""
-    waited_for = tuple(Joiner(holder.worker, holder.durable) for holder in seats)
-    here = [holder for holder in holders if not holder.away]
-    if here:
-        lender = min(here, key=_best_first)
-        return TeamPlan(StorageTeam(*keys, (lender.worker,), (*waited_for, *map(Joiner, recruits))), recruits)
-    if replay_fills and recruits:
-        return TeamPlan(StorageTeam(*keys, recruits, waited_for), recruits)
-    return None
+def _with_joiners(teams: Sequence[StorageTeam], joiners: Sequence[tuple[KeyRange, Joiner]]) -> tuple[StorageTeam, ...]:
+    """Each joiner stands in the team that its keys begin in; its keys are named where they are not the team's."""
+    result: list[StorageTeam] = []
+    for team in teams:
+        own = (team.begin, team.end)
+        there = [joiner for keys, joiner in joiners if KeyRange(team.begin, team.end).contains(keys.begin)]
+        result.append(replace(team, joining=tuple(replace(joiner, keys=None) if joiner.keys == own else joiner for joiner in there)))
+    return tuple(result)
 
 
-def without_recruits(plan: TeamPlan, failed: frozenset[Placement]) -> TeamPlan:
+def _names(holders: Iterable[Holder]) -> tuple[Placement, ...]:
+    return tuple(holder.worker for holder in holders)
+
+
+def _flat(several: Iterable[Iterable[Placement]]) -> tuple[Placement, ...]:
+    return tuple(worker for each in several for worker in each)
+
+
+def without_recruits(plan: StoragePlan, failed: frozenset[Placement]) -> StoragePlan:
     """The plan when some recruits could not be made; its members must remain."""
-    team = plan.team
-    joining = tuple(joiner for joiner in team.joining if joiner.worker not in failed)
-    members = tuple(worker for worker in team.members if worker not in failed)
-    return TeamPlan(replace(team, members=members, joining=joining), tuple(each for each in plan.recruits if each not in failed))
+    teams = [
+        replace(
+            team,
+            members=tuple(worker for worker in team.members if worker not in failed),
+            joining=tuple(joiner for joiner in team.joining if joiner.worker not in failed),
+        )
+        for team in plan.teams
+    ]
+    return StoragePlan(
+        tuple(teams),
+        tuple(each for each in plan.recruits if each not in failed),
+        {worker: keys for worker, keys in plan.keys.items() if worker not in failed},
+    )

@@ -143,13 +143,18 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Joiner:
-    """A storage worker that is to become a member. What it has through version ``through`` is good; beyond, it may differ."""
+    """A storage worker that is to become a member. What it has through version ``through`` is good; beyond, it may differ.
+
+    ``keys``: [begin, end) that it holds, or is being filled with; None: the range of its team. They differ while ranges are cut anew.
+    """
 
     worker: Placement
     through: int = 0
+    keys: tuple[bytes, bytes | None] | None = None
 
     def __post_init__(self) -> None:
         _check(0 <= self.through < 2**64, "through is out of bounds")
+        _check(self.keys is None or self.keys[1] is None or self.keys[0] < self.keys[1], "a joiner's range is empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,7 @@ class StorageTeam:
     """Who holds the keys ``begin <= key < end``; ``end`` None: to the last key.
 
     ``members`` serve reads. ``joining`` are to become members: they are away for a while, or still being filled, and serve nobody.
+    Each stands in the team that its keys begin in. While ranges are cut anew a worker may be a member of several teams.
     """
 
     begin: bytes

@@ -1,44 +1,70 @@
-"""Find the version from which the new logs must begin: what a quorum of every storage team has durably.
+"""Find the version from which the new logs must begin: what a quorum of those who hold a key has durably, for every key.
 
-The quorum-th highest durable version of each team, of all teams the lowest; a little lower for stragglers (versions.py). A worker that
-is ahead of what the logs found has data that nobody else can give it back from, and is not counted.
+The quorum-th highest durable version of those who hold the same keys, of all keys the lowest; a little lower for stragglers (versions.py).
+Who holds which keys the workers say themselves: a recovery that was never published may have narrowed some. A worker that is ahead of
+what the logs found has data that nobody else can give it back from, and is not counted. When nobody is left for some keys the logs must
+give them back from the beginning.
 
-Stalls: no storage worker can be kept and the logs do not go back to the beginning. Follows: recruiting logs.
+Stalls: nobody who can be kept holds some keys, and the logs do not go back to the beginning. Follows: recruiting logs.
 """
 
+from foreman.control.holders import held_by, pieces
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
-from foreman.control.recovery.recovery import Recovery, storage_of
+from foreman.control.recovery.recovery import Recovery, joiners_of, storage_of
 from foreman.control.versions import replay_first
-from foreman.directory.records import Layout, Placement, StorageTeam
+from foreman.core.mutations import Version
+from foreman.directory.records import Layout, Placement
+from foreman.workers.storage.key_range import ALL_KEYS, KeyRange, show_key
 
 
 async def find_durable_version(recovery: Recovery) -> Outcome:
     """The phase."""
-    old = recovery.old
+    old, oldest = recovery.old, recovery.vector.oldest
     assert old is not None
-    teams = [_durables(recovery, team) for team in old.teams]
-    first = replay_first(teams, recovery.spec.storage_replicas, recovery.vector)
-    if recovery.vector.oldest > 0 and not any(durable >= first for team in teams for durable in team):
-        why = "no storage worker that answers holds what the logs do not go back to"
+    found = _found(recovery, old)
+    teams = {
+        keys: [durable for held, durable in found if held.covers(keys.begin, keys.end)]
+        for keys in pieces(ALL_KEYS, (held for held, _ in found))
+    }
+    first = replay_first(list(teams.values()), recovery.spec.storage_replicas, recovery.vector)
+    unheld = next((keys for keys, durables in teams.items() if not any(durable >= first for durable in durables)), None)
+    if unheld is None:
+        recovery.first = first
+    elif oldest == 0:
+        recovery.first = 0
+    else:
+        which = f"the keys from {show_key(unheld.begin)[:80]} on" if unheld.begin else "the first keys"
+        why = f"no storage worker that answers holds {which}, and the logs do not go back to what was written there"
         return Stalled(why, _missing(recovery, old), recovery.tools.settings.again_s)
-    recovery.first = first
     return Next("recruiting logs")
 
 
-def _durables(recovery: Recovery, team: StorageTeam) -> list[int]:
-    workers = [*team.members, *(joiner.worker for joiner in team.joining)]
-    states = [recovery.old_storage[worker] for worker in workers if worker in recovery.old_storage]
-    return [state.durable for state in states if state.durable <= recovery.last]
+def _found(recovery: Recovery, old: Layout) -> list[tuple[KeyRange, Version]]:
+    """Of those who answer and can be kept: what they hold, through which version. Who has nothing counts if it is a member, and only
+    when the logs have all there ever was.
+    """
+    joiners, states = joiners_of(old), recovery.old_storage
+    found: list[tuple[KeyRange, Version]] = []
+    for worker, keys in held_by(old).items():
+        state = states.get(worker)
+        if state is not None and 0 < state.durable <= recovery.last:
+            found.append((state.keys, state.durable))
+        elif state is not None and not state.durable and not recovery.vector.oldest and worker not in joiners:
+            found.append((keys, 0))
+    return found
 
 
 def _missing(recovery: Recovery, old: Layout) -> tuple[str, ...]:
-    return tuple(f"storage {worker.id}: {_why(recovery, worker)}" for worker in storage_of(old))
+    workers = sorted(storage_of(old), key=lambda worker: (worker.id, worker.node))
+    return tuple(f"storage {worker.id}: {_why(recovery, worker)}" for worker in workers)
 
 
 def _why(recovery: Recovery, worker: Placement) -> str:
     state = recovery.old_storage.get(worker)
     if state is None:
         return recovery.not_found.get(worker, "it is not locked")
+    end = show_key(state.keys.end) if state.keys.end is not None else "the last"
+    holds = f"it holds version {state.durable} of the keys from {show_key(state.keys.begin) or 'the first'} to {end}"
     if state.durable > recovery.last:
-        return f"it holds version {state.durable}, and the logs that answer end at {recovery.last}"
-    return f"it holds version {state.durable}, and the logs that answer begin after {recovery.vector.oldest}"
+        return f"{holds}, and the logs that answer end at {recovery.last}"
+    return f"{holds}, and the logs that answer begin after {recovery.vector.oldest}"

@@ -33,9 +33,8 @@ async def publish(recovery: Recovery) -> Outcome:
 
 def layout_of(recovery: Recovery) -> Layout:
     """What the phases before came to."""
-    teams = tuple(plan.team for plan in recovery.teams)
     attempt = recovery.attempt
-    return Layout(attempt.epoch, attempt.recovery_id, recovery.first, recovery.logs, teams, recovery.last)
+    return Layout(attempt.epoch, attempt.recovery_id, recovery.first, recovery.logs, recovery.storage.teams, recovery.last)
 
 
 async def _publish(recovery: Recovery, layout: Layout) -> Outcome:

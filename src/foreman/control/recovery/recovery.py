@@ -12,10 +12,11 @@ from foreman.control.cluster_view import ClusterView
 from foreman.control.feed import Feed
 from foreman.control.fence import Fence
 from foreman.control.foremen import Foremen
+from foreman.control.holders import held_by
 from foreman.control.placement import Place, domain_of
 from foreman.control.ports import DataPlane, LogState, StorageState
 from foreman.control.settings import ControlSettings
-from foreman.control.teams import TeamPlan
+from foreman.control.teams import StoragePlan
 from foreman.control.versions import VersionVector
 from foreman.core.mutations import Version
 from foreman.directory.keys import ClusterKeys
@@ -63,7 +64,7 @@ class Recovery:
     first: Version = 0
     last: Version = 0
     logs: tuple[Placement, ...] = ()
-    teams: tuple[TeamPlan, ...] = ()
+    storage: StoragePlan = field(default_factory=lambda: StoragePlan(()))
     layout: Layout | None = None
 
     @property
@@ -83,11 +84,9 @@ class Recovery:
         return domain_of(record) if record is not None else domain_of(NodeRecord(node, ""))
 
 
-def storage_of(layout: Layout) -> dict[Placement, bytes]:
-    """Each storage worker that a layout names, members before those that join, and where its range begins."""
-    members = {worker: team.begin for team in reversed(layout.teams) for worker in team.members}
-    joining = {joiner.worker: team.begin for team in reversed(layout.teams) for joiner in team.joining}
-    return joining | members
+def storage_of(layout: Layout) -> frozenset[Placement]:
+    """All storage workers that a layout names, members and those that join."""
+    return frozenset(held_by(layout))
 
 
 def joiners_of(layout: Layout) -> dict[Placement, Joiner]:
@@ -98,4 +97,4 @@ def joiners_of(layout: Layout) -> dict[Placement, Joiner]:
 
 def names_of(layout: Layout) -> frozenset[Placement]:
     """All workers that a layout names."""
-    return frozenset(layout.logs) | frozenset(storage_of(layout))
+    return frozenset(layout.logs) | storage_of(layout)

@@ -1,40 +1,42 @@
-"""Decide who is in which storage team, and recruit what is missing: keep what holds data, fill only the gaps.
+"""Decide who is in which storage team and holds which keys, and recruit what is missing: keep what holds data, fill only the gaps.
 
-A worker holds data when it was locked and has what the new logs do not (from ``first``) and nothing that they lack (through ``last``).
-One that is away is waited for until ``replace_after``; what comes instead is recruited, and joins when it is filled (teams.py).
+A worker holds data when it was locked and has what the new logs do not (from ``first``) and nothing that they lack (through ``last``);
+which keys, it says itself. One that is away is waited for until ``replace_after``; what comes instead is recruited, and joins when it is
+filled (teams.py). One that is still being filled goes on with that.
 
-Stalls: a team would have no member that holds its data. Follows: replaying.
+Stalls: keys would have no member that holds them. Follows: replaying.
 """
 
+from foreman.control.holders import Holder, held_by
 from foreman.control.recovery.locking import find_endpoints
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
-from foreman.control.recovery.recovery import Recovery, joiners_of, storage_of
+from foreman.control.recovery.recovery import Recovery, joiners_of
 from foreman.control.recovery.recruiting import ROUNDS, make_workers
-from foreman.control.teams import Holder, NoMember, TeamPlan, plan_teams, without_recruits
-from foreman.directory.records import Layout, Placement
+from foreman.control.teams import NoMember, StoragePlan, plan_teams, without_recruits
+from foreman.directory.records import Joiner, Layout, Placement
+from foreman.workers.storage.key_range import KeyRange
 
 
 async def recruit_storage(recovery: Recovery) -> Outcome:
     """The phase."""
     failures: dict[Placement, str] = {}
-    plans: list[TeamPlan] = []
+    plan = StoragePlan(())
     for _ in range(ROUNDS):
         planned = _plan(recovery)
         if isinstance(planned, NoMember):
             return _nobody(recovery, planned, failures)
-        plans = planned
-        recruits = [worker for plan in plans for worker in plan.recruits]
-        failures = await make_workers(recovery, "storage", recruits)
+        plan = planned
+        failures = await make_workers(recovery, "storage", plan.recruits)
         if not failures:
             break
-    if any(failures.keys() >= set(plan.team.members) for plan in plans):
+    if any(failures.keys() >= set(team.members) for team in plan.teams):
         return Stalled("storage workers could not be made", tuple(failures.values()), recovery.tools.settings.again_s)
-    recovery.teams = tuple(without_recruits(plan, frozenset(failures)) for plan in plans)
-    await find_endpoints(recovery, [worker for plan in plans for worker in plan.recruits])
+    recovery.storage = without_recruits(plan, frozenset(failures))
+    await find_endpoints(recovery, plan.recruits)
     return Next("replaying")
 
 
-def _plan(recovery: Recovery) -> list[TeamPlan] | NoMember:
+def _plan(recovery: Recovery) -> StoragePlan | NoMember:
     holders = [] if recovery.old is None else holders_of(recovery, recovery.old)
 
     def recruit(slot: int, node: str) -> Placement:
@@ -44,19 +46,25 @@ def _plan(recovery: Recovery) -> list[TeamPlan] | NoMember:
 
 
 def holders_of(recovery: Recovery, old: Layout) -> list[Holder]:
-    """Of the workers that the old layout names: those that hold data, and those that are away and waited for."""
-    holders: list[Holder] = []
+    """Of the workers that the old layout names: those that hold data, those that are away and waited for, those that are being filled."""
     joiners = joiners_of(old)
-    for worker, home in storage_of(old).items():
-        state = recovery.old_storage.get(worker)
-        leaving = worker.node in recovery.view.draining
-        domain = recovery.domain(worker.node)
-        if state is not None and recovery.first <= state.durable <= recovery.last:
-            holders.append(Holder(worker, domain, home, state.durable, leaving))
-        elif state is None and worker not in recovery.lost and not _is_given_up(recovery, worker):
-            good = joiners[worker].through if worker in joiners else recovery.last
-            holders.append(Holder(worker, domain, home, good, leaving, away=True))
-    return holders
+    holders = (_holder(recovery, worker, keys, joiners.get(worker)) for worker, keys in held_by(old).items())
+    return [holder for holder in holders if holder is not None]
+
+
+def _holder(recovery: Recovery, worker: Placement, keys: KeyRange, joiner: Joiner | None) -> Holder | None:
+    """``keys``: what it holds by the old layout, which is what counts when it is away or has no data yet. ``joiner`` None: a member."""
+    domain, leaving = recovery.domain(worker.node), worker.node in recovery.view.draining
+    state, serving = recovery.old_storage.get(worker), joiner is None
+    if state is not None and recovery.first <= state.durable <= recovery.last:
+        return Holder(worker, domain, state.keys if state.durable else keys, state.durable, serving, leaving)
+    if worker in recovery.lost or (state is not None and (serving or state.durable)):
+        return None
+    good = 0 if state is not None else recovery.last if joiner is None else joiner.through
+    given_up = state is None and _is_given_up(recovery, worker)
+    if given_up and not good:
+        return None
+    return Holder(worker, domain, keys, good, serving, leaving, away=True, given_up=given_up)
 
 
 def _is_given_up(recovery: Recovery, worker: Placement) -> bool:
