@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +50,9 @@ class Killer:
             tell("boundary", name)
 
 
-def plan(data: Path, killer: Killer | None = None, *, orphan_grace_s: float = ORPHAN_GRACE_S, serve: bool = False) -> NodePlan:
+def plan(
+    data: Path, killer: Callable[[Event | Effect], None] | None = None, *, orphan_grace_s: float = ORPHAN_GRACE_S, serve: bool = False
+) -> NodePlan:
     configuration = load(flags={"node.data": str(data), "node.cluster": "test", "supervision.max_restarts": 3}, folder=data.parent)
     return NodePlan(configuration, orphan_grace_s, kinds=KINDS, serve=serve, check=True, boundary=killer)
 

@@ -23,7 +23,7 @@ from foreman.core.effects import (
     RecordDesired,
     WriteJournal,
 )
-from foreman.core.errors import DiskFault, ForemanError
+from foreman.core.errors import DiskFault, ForemanError, WorkerDirectoryBusy
 from foreman.core.events import (
     DesiredRecorded,
     DirectoryFailed,
@@ -46,6 +46,8 @@ from foreman.node.working_directory import WorkingDirectories
 log = structlog.get_logger("foreman.disk")
 
 THREADS: Final = 4
+FIRST_LOCK_PAUSE_S: Final = 0.005
+LOCK_PATIENCE_S: Final = 5.0
 Found = TypeVar("Found")
 Prepared = dict[WorkerId, ForemanError | None]
 Judge = Callable[[WorkerId], Manifest | str]
@@ -140,7 +142,15 @@ class Disk:
         self._inbox.put(lambda at: DirectoryJudged(at, id, verdict))
 
     async def _trash(self, id: WorkerId) -> None:
-        moved = await self._in(self._pool, id, lambda: self._move_away(id))
+        """A lock that is still held is waited for: after its supervisor's death the kernel, or the next supervisor, is just ending it."""
+        patience = asyncio.get_running_loop().time() + LOCK_PATIENCE_S
+        pause_s = FIRST_LOCK_PAUSE_S
+        while True:
+            moved = await self._in(self._pool, id, lambda: self._move_away(id))
+            if not isinstance(moved, WorkerDirectoryBusy) or asyncio.get_running_loop().time() > patience:
+                break
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
         if isinstance(moved, ForemanError):
             self._inbox.put(lambda at: TrashFailed(at, id, moved))
         else:
