@@ -1,0 +1,138 @@
+"""etcd's disk is lost. What the cluster knew is gone, and it says so: nothing is begun over data that nodes still have.
+
+An operator then restores etcd from a copy, and the cluster goes on with all its data; or gives the data up, and it begins anew.
+"""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from foreman.api.client import RemoteForeman
+from foreman.control.cluster_view import ClusterView
+from foreman.core.generations import is_directed
+from tests.cluster.nodes import RealCluster, RealNode, expected, real_cluster
+from tests.cluster.test_healing import all_members_have, configure
+from tests.cluster.test_on_etcd import all_are_there, on_etcd, workers_of
+from tests.deadline import wait_until_async
+from tests.directory.conftest import needs_etcd
+from tests.directory.etcd_server import EtcdCluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+NO_ETCDCTL = "NOT TESTED: an etcd that is restored from a copy. No `etcdctl` on this machine; install Debian's etcd-client"
+
+
+@needs_etcd
+@pytest.mark.skipif(shutil.which("etcdctl") is None, reason=NO_ETCDCTL)
+async def test_it_is_said_and_nothing_is_begun_until_somebody_decides(tmp_path: Path) -> None:
+    async with on_etcd(tmp_path, 1) as (cluster, etcd, first):
+        await cluster.push_to(50)
+        etcd.members[0].save(tmp_path / "copy")
+        await cluster.push_to(80)
+        before = await workers_of(cluster)
+
+        lose_the_disk(etcd)
+        await it_is_said(cluster, before=before)
+        await configure(cluster.nodes["a"], "--logs", "2", "--storage-replicas", "2")
+        await it_is_said(cluster, before=before)
+
+        etcd.end()
+        etcd.forget()
+        etcd.members[0].restore(tmp_path / "copy")
+        etcd.start()
+        second = await cluster.serving(above=first.epoch, members=2)
+        assert second.last_version == 80, "all that was pushed, also after the copy was made"
+        await cluster.push_to(90)
+        await all_members_have(cluster, 90, members=2)
+
+        before = await workers_of(cluster)
+        lose_the_disk(etcd)
+        await it_is_said(cluster, before=before)
+        for node in cluster.nodes.values():
+            await give_up(node)
+        await configure(cluster.nodes["a"], "--logs", "2", "--storage-replicas", "2")
+        assert (await cluster.serving()).last_version == 0
+        await cluster.push_to(10)
+        await all_members_have(cluster, 10)
+
+
+def lose_the_disk(etcd: EtcdCluster) -> None:
+    etcd.end()
+    etcd.forget()
+    etcd.start()
+
+
+async def it_is_said(cluster: RealCluster, *, before: set[int]) -> None:
+    """Every node is registered again with all that runs on it, and the status names each worker that has data."""
+    await wait_until_async(lambda: all_are_there(cluster), timeout_s=60.0, what="every node is registered again")
+    stalls = await stalled_lines(cluster)
+
+    async def said_again() -> ClusterView | None:
+        view = await cluster.view()
+        more = await stalled_lines(cluster) >= stalls + 2
+        return view if more and view.status is not None and view.status.state == "stalled" else None
+
+    view = await wait_until_async(said_again, timeout_s=60.0, what="the loss is said, once more than by those who had begun before")
+    assert view.status is not None
+    assert "emptied or replaced" in view.status.why
+    assert view.layout is None
+    with_data = {missing.split()[0] for missing in view.status.missing if "has data" in missing}
+    assert with_data == {id for id in await workers_with_data(cluster) if is_directed(id)}
+    assert {place.id for place in view.services} >= with_data
+    assert await workers_of(cluster) == before
+
+
+async def stalled_lines(cluster: RealCluster) -> int:
+    return sum(line.what.startswith("the recovery stalled in initialising") for line in (await cluster.view()).story.lines)
+
+
+async def workers_with_data(cluster: RealCluster) -> set[str]:
+    found: set[str] = set()
+    for node in cluster.nodes.values():
+        async with RemoteForeman.connect(node.data) as foreman:
+            found |= {worker.id for worker in await foreman.all()}
+    return found
+
+
+async def give_up(node: RealNode) -> None:
+    """What `foreman rm` does."""
+    async with RemoteForeman.connect(node.data) as foreman:
+        results = await foreman.remove_workers([worker.id for worker in await foreman.all() if is_directed(worker.id)])
+    assert set(results.values()) <= {None}
+
+
+async def test_who_comes_late_with_data_keeps_it(tmp_path: Path) -> None:
+    async with real_cluster(tmp_path) as cluster:
+        await configure(cluster.nodes["a"], "--logs", "1", "--storage-replicas", "1")
+        first = await cluster.serving()
+        await cluster.push_to(30)
+        [member] = first.teams[0].members
+        await cluster.durable(member, 30)
+        nodes = list(cluster.nodes.values())
+        late = next(node for node in nodes if node.id == member.node)
+        empty = [node for node in nodes if node.id not in {member.node, first.logs[0].node}]
+        await asyncio.gather(*(node.down() for node in nodes))
+        for file in tmp_path.glob("directory.db*"):
+            file.unlink()
+
+        await asyncio.gather(*(node.up() for node in empty))
+        await configure(empty[0], "--logs", "1", "--storage-replicas", "1")
+        second = await cluster.serving()
+        assert second.last_version == 0, "none of those who are there has data"
+        await late.up()
+        left_alone = f"node {late.id} is left alone"
+        await wait_until_async(lambda: told(cluster, left_alone), timeout_s=40.0, what=left_alone)
+        assert await cluster.read(member, 30) == expected(30)
+        await give_up(late)
+        await configure(late, "--logs", "3")
+        await wait_until_async(lambda: takes_part(cluster, late), timeout_s=40.0, what="it is a node like any other")
+
+
+async def told(cluster: RealCluster, what: str) -> bool:
+    return any(line.what == what for line in (await cluster.view()).story.lines)
+
+
+async def takes_part(cluster: RealCluster, node: RealNode) -> bool:
+    layout = (await cluster.view()).layout
+    return layout is not None and node.id in {log.node for log in layout.logs}
