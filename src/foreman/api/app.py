@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from foreman import __version__
 from foreman.api.doors import caught, limited, same_origin
 from foreman.api.problems import problem, problem_of, too_large
-from foreman.api.routes import node, watching, workers
+from foreman.api.routes import cluster, node, watching, workers
 from foreman.api.routes.reach import Reach
 from foreman.api.routes.strict import problem_document
 from foreman.api.schema import MAX_BODY_BYTES
@@ -27,7 +27,7 @@ from foreman.core.interface import ForemanInterface
 from foreman.node.generations import Generations
 from foreman.node.metrics import Metrics
 
-DESCRIPTION = """Creates, watches and removes the workers of one node.
+DESCRIPTION = """Creates, watches and removes the workers of one node; shows the whole cluster, and asks of it.
 
 Every error is `application/problem+json` (RFC 9457) with a stable `code` and the facts of the error beside it. All times are
 seconds. An operation that is not done within its `timeout` goes on; ask again, or watch `/v1/events`.
@@ -36,7 +36,7 @@ Directors of a cluster send `Foreman-Generation` with all they ask. A node that 
 Nobody else sends it."""
 
 
-ROOMS = (workers, node, watching)
+ROOMS = (workers, node, watching, cluster)
 
 
 def create_app(foreman: ForemanInterface, *, metrics: Metrics | None = None, generations: Generations | None = None) -> FastAPI:

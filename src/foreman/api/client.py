@@ -4,22 +4,22 @@ Ids and time-outs are checked before anything is sent, so that a wrong one is th
 little longer than the node was told to take, because the node's own time-out says more.
 """
 
-import json
-import math
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from foreman.api import wire
 from foreman.api.address import Address, TcpAddress, UnixAddress, resolve_address
 from foreman.api.calls import Calls
+from foreman.api.cluster_client import RemoteCluster
 from foreman.api.problems import error_of
+from foreman.api.sending import ANSWER_WITHIN_S, MARGIN_S, checked_timeout, parts, worker_body
 from foreman.api.watching import Subscription
-from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest
+from foreman.core.errors import ForemanError, InvalidRequest
 from foreman.core.generations import HEADER, Generation
 from foreman.core.health import Health, HealthStatus
 from foreman.core.ids import parse_worker_id
@@ -32,11 +32,6 @@ from foreman.core.interface import (
     NewWorkerItem,
 )
 from foreman.core.views import NodeEvent, NodeInfo, ServiceInfo, StoryLine, WorkerInfo, WorkerRef
-
-ANSWER_WITHIN_S: Final = 30.0
-"""How long a question may take that the node answers from memory."""
-MARGIN_S: Final = 5.0
-MAX_TIMEOUT_S: Final = 86_400.0
 
 
 class RemoteForeman(ForemanInterface):
@@ -69,6 +64,10 @@ class RemoteForeman(ForemanInterface):
     def address(self) -> str:
         return str(self._calls.address)
 
+    @property
+    def cluster(self) -> RemoteCluster:
+        return RemoteCluster(self._calls)
+
     async def __aenter__(self) -> Self:
         """Asks the node who it is, so that a node that is not there is known at once. Raises ForemanUnavailable."""
         try:
@@ -100,23 +99,23 @@ class RemoteForeman(ForemanInterface):
     async def new_worker(
         self, id: str, kind: str, params: Mapping[str, Any] | None = None, *, timeout: float = DEFAULT_NEW_TIMEOUT_S
     ) -> WorkerRef:
-        within_s = _checked(timeout)
-        body = {**_item(id, kind, params), "timeout": within_s}
+        within_s = checked_timeout(timeout)
+        body = {**worker_body(id, kind, params), "timeout": within_s}
         return wire.decode_ref(await self._call("POST", "/v1/workers", body, what=f"new_worker {id}", timeout=within_s))
 
     async def new_workers(self, items: Iterable[NewWorkerItem], *, timeout: float = DEFAULT_BATCH_TIMEOUT_S) -> list[WorkerRef]:
-        within_s = _checked(timeout)
-        body = {"workers": [_item(*_parts(item)) for item in items], "timeout": within_s}
+        within_s = checked_timeout(timeout)
+        body = {"workers": [worker_body(*parts(item)) for item in items], "timeout": within_s}
         return wire.decode_refs(await self._call("POST", "/v1/workers:batchCreate", body, what="new_workers", timeout=within_s))
 
     async def remove_worker(self, id: str, *, timeout: float = DEFAULT_REMOVE_TIMEOUT_S) -> None:
-        within_s = _checked(timeout)
+        within_s = checked_timeout(timeout)
         await self._call("DELETE", f"{_path(id)}?timeout={within_s!r}", what=f"remove_worker {id}", timeout=within_s)
 
     async def remove_workers(self, ids: Sequence[str], *, timeout: float = DEFAULT_REMOVE_TIMEOUT_S) -> dict[str, ForemanError | None]:
         if isinstance(ids, str | bytes):
             raise InvalidRequest([f"ids must be a list of worker ids, not {ids!r:.80}"])
-        within_s = _checked(timeout)
+        within_s = checked_timeout(timeout)
         body = {"ids": [parse_worker_id(id) for id in ids], "timeout": within_s}
         answer = await self._call("POST", "/v1/workers:batchRemove", body, what="remove_workers", timeout=within_s)
         return {id: None if told is None else error_of(told) for id, told in wire.decode_results(answer).items()}
@@ -133,7 +132,7 @@ class RemoteForeman(ForemanInterface):
         await self._do(id, "start", timeout)
 
     async def _do(self, id: str, verb: str, timeout: float) -> None:
-        within_s = _checked(timeout)
+        within_s = checked_timeout(timeout)
         await self._call("POST", f"{_path(id)}/{verb}", {"timeout": within_s}, what=f"{verb}_worker {id}", timeout=within_s)
 
     async def shutdown(self) -> None:
@@ -174,7 +173,7 @@ class RemoteForeman(ForemanInterface):
         return Health(HealthStatus(told.status), told.reason)
 
     async def wait_for_healthy(self, *, timeout: float = DEFAULT_WAIT_TIMEOUT_S) -> None:
-        within_s = _checked(timeout)
+        within_s = checked_timeout(timeout)
         await self._call("POST", "/v1/health:wait", {"timeout": within_s}, what="wait_for_healthy", timeout=within_s)
 
     async def report_health(self, id: str, health: Health) -> None:
@@ -210,28 +209,3 @@ def _path(id: object) -> str:
 
 def _listing(kind: str | None) -> str:
     return "/v1/workers" if kind is None else f"/v1/workers?kind={quote(str(kind), safe='')}"
-
-
-def _checked(timeout: object) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout) or timeout <= 0:
-        raise InvalidRequest([f"timeout must be a number of seconds above 0, not {timeout!r:.80}"])
-    return min(float(timeout), MAX_TIMEOUT_S)
-
-
-def _parts(item: object) -> tuple[Any, ...]:
-    if isinstance(item, tuple | list) and len(item) in {2, 3}:
-        return tuple(item)
-    raise InvalidRequest([f"each item must be (id, kind) or (id, kind, params), not {item!r:.80}"])
-
-
-def _item(id: object, kind: object, params: object = None) -> dict[str, Any]:
-    """The request for one worker. What JSON cannot say is refused here: it could only arrive as something else."""
-    worker, name = parse_worker_id(id), str(kind)
-    given = {} if params is None else params
-    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise InvalidParams(name, ["params must be an object with names as keys"])
-    try:
-        json.dumps(dict(given), allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidParams(name, [f"params must be JSON: {error}"]) from error
-    return {"id": worker, "kind": name, "params": dict(given)}

@@ -36,6 +36,7 @@ from foreman.core.views import (
     WorkerRemoved,
 )
 from foreman.node.event_stream import EventStream
+from foreman.testing.fake_cluster import FakeCluster
 
 KINDS: Final = ("broken", "log", "redis", "slow", "storage")
 EPOCH_S: Final = 1_700_000_000.0
@@ -47,7 +48,7 @@ class FakeForeman(ForemanInterface):
 
     def __init__(self, cluster: str = "demo") -> None:
         self.cluster_name = cluster
-        self.whole_cluster: ClusterInterface | None = None
+        self.whole_cluster = FakeCluster()
         self.outputs: dict[str, list[bytes]] = {}
         self.stream = EventStream()
         self.down = asyncio.Event()
@@ -63,7 +64,7 @@ class FakeForeman(ForemanInterface):
 
     @property
     def cluster(self) -> ClusterInterface:
-        return self.whole_cluster or super().cluster
+        return self.whole_cluster
 
     # --- creating ---
 
