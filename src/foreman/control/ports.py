@@ -71,15 +71,15 @@ class Following:
 class DataPlane(Protocol):
     """The workers' commands. Each may be repeated. Raises DataPlaneError as the worker answered, ForemanUnavailable when it did not.
 
-    ``lock_*`` and ``recover_log`` raise NewerLockExists when a newer recovery holds the worker.
+    All but the questions raise NewerLockExists when a newer recovery holds the worker.
     """
 
     async def log_state(self, endpoint: str) -> LogState: ...
 
     async def lock_log(self, endpoint: str, attempt: Attempt) -> LogState: ...
 
-    async def recover_log(self, endpoint: str, source: str | None, first: Version, last: Version) -> None:
-        """Fill a locked log from ``source`` (None: empty after ``last``) and unlock it for the epoch that locked it."""
+    async def recover_log(self, endpoint: str, attempt: Attempt, source: str | None, first: Version, last: Version) -> None:
+        """Fill the log that this attempt locked from ``source`` (None: empty after ``last``) and unlock it for its epoch."""
 
     async def storage_state(self, endpoint: str) -> StorageState: ...
 

@@ -33,8 +33,8 @@ class RespDataPlane:
         locked = await self._log(endpoint).lock(attempt.epoch, attempt.recovery_id)
         return LogState(attempt.epoch, locked.oldest_version, locked.last_version)
 
-    async def recover_log(self, endpoint: str, source: str | None, first: Version, last: Version) -> None:
-        await self._log(endpoint).recover_from(source, first, last)
+    async def recover_log(self, endpoint: str, attempt: Attempt, source: str | None, first: Version, last: Version) -> None:
+        await self._log(endpoint).recover_from(source, first, last, lock=(attempt.epoch, attempt.recovery_id))
 
     async def storage_state(self, endpoint: str) -> StorageState:
         facts = await self._storage(endpoint).info(*_STORAGE_FACTS)

@@ -141,6 +141,19 @@ async def _has_some(log: LogClient) -> bool:
     return bool((await log.info("last_version"))["last_version"] > 100)
 
 
+async def test_a_recovery_that_comes_late_does_not_touch_a_log_that_a_newer_one_locked(new_worker: NewWorker) -> None:
+    worker = new_worker().start()
+    async with LogClient.connect(worker.endpoint) as log:
+        await log.lock(4, "r1")
+        await log.recover_from(None, 0, 0, lock=(4, "r1"))
+        await log.push(1, 0, [], epoch=4)
+        await log.lock(5, "r2")
+        with pytest.raises(NewerLockExists) as caught:
+            await log.recover_from(None, 0, 0, lock=(4, "r1"))
+        assert (caught.value.generation, caught.value.recovery_id) == (5, "r2")
+        assert await log.pull(0, recovery=True) == [(1, [])]
+
+
 async def test_a_source_that_is_away_leaves_the_log_locked(new_worker: NewWorker) -> None:
     worker = new_worker().start()
     async with LogClient.connect(worker.endpoint) as log:

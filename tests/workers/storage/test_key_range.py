@@ -9,7 +9,7 @@ import redis.asyncio as redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreman.core.data_errors import DurableVersionAhead, InvalidCommand, WrongKeyRange, data_error_from_wire
+from foreman.core.data_errors import DurableVersionAhead, InvalidCommand, NewerLockExists, WrongKeyRange, data_error_from_wire
 from foreman.core.mutations import Clear, ClearRange, Set
 from foreman.workers.clients.storage_client import StorageClient
 from foreman.workers.storage.key_range import KeyRange, parse_key_range, show_key
@@ -212,3 +212,11 @@ async def test_what_is_durable_beyond_the_logs_is_an_error_and_reset_mends_it(lo
     log.push(4, [Set(b"4", b"v")])
     await wait_for(client, 4)
     assert await everything(client) == {b"1": b"v", b"2": b"v", b"4": b"v"}
+
+
+def test_an_unlock_of_a_director_that_does_not_hold_the_lock_comes_late() -> None:
+    stored = Stored(5, locked=True, lock=Lock(5, "r2"))
+    late, fitting = ({"logs": [], "epoch": epoch, "recovery_id": recovery_id} for epoch, recovery_id in ((4, "r1"), (5, "r2")))
+    with pytest.raises(NewerLockExists):
+        unlocked(stored, 5, late, parse_layout(late))
+    assert not unlocked(stored, 5, fitting, parse_layout(fitting)).stored.locked

@@ -53,7 +53,8 @@ async def _fill(recovery: Recovery, log: Placement, sources: list[Placement | No
                 tools.fence.check()
                 await tools.data.lock_log(endpoint, recovery.attempt)
                 tools.fence.check()
-                await tools.data.recover_log(endpoint, None if source is None else recovery.endpoints[source], first, recovery.last)
+                from_ = None if source is None else recovery.endpoints[source]
+                await tools.data.recover_log(endpoint, recovery.attempt, from_, first, recovery.last)
         except (NewerLockExists, Locked):
             raise
         except (ForemanError, TimeoutError) as error:

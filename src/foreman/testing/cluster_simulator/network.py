@@ -1,44 +1,188 @@
-"""Who hears whom, how late, and what gets lost on the way. By a seeded source of chance."""
+"""Who hears whom, how late, how often, and what gets lost on the way. By a seeded source of chance.
+
+A message is carried by the network, not by who sends it: it arrives while its sender is stopped or dead, waits for a receiver that is
+stopped, may come again long after its answer, and may come when nobody waits for the answer any more.
+"""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-from typing import Final
+from typing import Any, Final, TypeVar
 
+from foreman.core.errors import ForemanError
+from foreman.testing.cluster_simulator.virtual_time import the_loop
+
+_Answer = TypeVar("_Answer")
 DIRECTORY: Final = "directory"
 SILENCE_S: Final = 2.0
 """After so long without an answer a caller gives up."""
+LATEST_S: Final = 12.0
+"""So late a message may still come."""
+DELAY_S: Final = 0.004
 
 
 class Lost(Exception):
-    """No answer. ``arrived``: whether what was asked was done."""
-
-    def __init__(self, *, arrived: bool) -> None:
-        super().__init__("no answer")
-        self.arrived = arrived
+    """No answer: it was done, will be done, or never was."""
 
 
+@dataclass(slots=True)
+class Host:
+    """One life of a program on a node. Dead, it sends nothing and hears no answer.
+
+    ``trap``: called when message number ``trap_at`` is about to be sent or, ``trap_after``, when its answer is there: a crash between two
+    steps of a program.
+    """
+
+    name: str
+    alive: bool = True
+    sent: int = 0
+    trap_at: int = 0
+    trap_after: bool = False
+    trap: Callable[[], None] | None = None
+
+    def set_trap(self, steps: int, trap: Callable[[], None], *, after: bool) -> None:
+        self.trap_at, self.trap_after, self.trap = self.sent + steps, after, trap
+
+    def at_trap(self, number: int, *, after: bool) -> bool:
+        """Springs it if this is where it is."""
+        if self.trap is None or number < self.trap_at or after is not self.trap_after:
+            return False
+        trap, self.trap = self.trap, None
+        trap()
+        return True
+
+
+@dataclass(slots=True)
+class _Message:
+    sender: Host
+    receiver: str
+    do: Callable[[], Any]
+    number: int
+    answer: asyncio.Future[Any] | None
+
+
+@dataclass(slots=True)
+class Weather:
+    """Shares of messages. ``lost``: in either direction; half of these come late. ``again``: come twice. ``slow``: take up to a second."""
+
+    lost: float = 0.0
+    again: float = 0.0
+    slow: float = 0.0
+
+
+@dataclass(slots=True)
 class Network:
-    """``loss``: the share of messages that do not arrive, in either direction."""
+    """``cut``: (from, to) that do not reach each other. ``stopped``: hosts that get their messages later."""
 
-    def __init__(self, chance: Random) -> None:
-        self._chance = chance
-        self.loss = 0.0
-        self.delay_s = 0.002
-        self.cut: set[frozenset[str]] = set()
+    chance: Random
+    weather: Weather = field(default_factory=Weather)
+    cut: set[tuple[str, str]] = field(default_factory=set)
+    stopped: dict[str, list[_Message]] = field(default_factory=dict)
+    messages: int = 0
 
-    def hears(self, one: str, other: str) -> bool:
-        return frozenset((one, other)) not in self.cut
+    def hears(self, sender: str, receiver: str) -> bool:
+        return sender == receiver or (sender, receiver) not in self.cut
 
-    async def go(self, sender: str, receiver: str) -> None:
-        """One way. Raises Lost after the time that the sender would wait."""
-        await asyncio.sleep(self.delay_s * self._chance.uniform(0.1, 2.0))
-        if not self.hears(sender, receiver) or (sender != receiver and self._chance.random() < self.loss):
-            await asyncio.sleep(SILENCE_S)
-            raise Lost(arrived=False)
+    def both_ways(self, one: str, other: str) -> bool:
+        return self.hears(one, other) and self.hears(other, one)
 
-    async def back(self, sender: str, receiver: str) -> None:
-        """The answer's way. Raises Lost: it was done, and nobody hears of it."""
-        try:
-            await self.go(sender, receiver)
-        except Lost:
-            raise Lost(arrived=True) from None
+    def stop_host(self, name: str) -> None:
+        self.stopped.setdefault(name, [])
+
+    def continue_host(self, name: str) -> None:
+        for message in self.stopped.pop(name, ()):
+            self._deliver(message)
+
+    async def ask(self, sender: Host, receiver: str, do: Callable[[], _Answer]) -> _Answer:
+        """``do`` is done there; it raises what ``do`` raises, and Lost."""
+        if not sender.alive:
+            raise Lost
+        sender.sent += 1
+        if sender.at_trap(sender.sent, after=False):
+            raise Lost
+        answer: asyncio.Future[_Answer] = the_loop().create_future()
+        self._send(_Message(sender, receiver, do, sender.sent, answer))
+        return await answer
+
+    async def carry(self, sender: str, receiver: Host) -> None:
+        """One way, from somebody who never dies; Lost when it does not arrive."""
+        arrived: asyncio.Future[None] = the_loop().create_future()
+        if not receiver.alive or not self._passes(sender, receiver.name):
+            self._silence(arrived)
+        else:
+            the_loop().call_later(self._delay_s(), _settle, arrived, None)
+        await arrived
+
+    def _send(self, message: _Message) -> None:
+        self.messages += 1
+        sender, receiver, weather = message.sender.name, message.receiver, self.weather
+        if weather.again and self.chance.random() < weather.again:
+            self._later(message, self.chance.uniform(0.0, LATEST_S))
+        if not self._passes(sender, receiver):
+            if self.hears(sender, receiver) and self.chance.random() < 0.5:
+                self._later(message, self.chance.uniform(0.0, LATEST_S))
+            assert message.answer is not None
+            self._silence(message.answer)
+        else:
+            the_loop().call_later(self._delay_s(), self._deliver, message)
+
+    def _later(self, message: _Message, delay_s: float) -> None:
+        """A copy of it whose answer nobody hears."""
+        copy = _Message(message.sender, message.receiver, message.do, message.number, None)
+        the_loop().call_later(delay_s, self._deliver, copy)
+
+    def _deliver(self, message: _Message) -> None:
+        waiting = self.stopped.get(message.receiver)
+        if waiting is not None:
+            waiting.append(message)
+            if message.answer is not None:
+                self._silence(message.answer)
+            return
+        outcome = _outcome(message.do)
+        answer = message.answer
+        if answer is None or answer.done():
+            return
+        if not self._passes(message.receiver, message.sender.name):
+            self._silence(answer)
+        else:
+            the_loop().call_later(self._delay_s(), partial(_answer, message, outcome))
+
+    def _passes(self, sender: str, receiver: str) -> bool:
+        if sender == receiver:
+            return True
+        return self.hears(sender, receiver) and not (self.weather.lost and self.chance.random() < self.weather.lost)
+
+    def _delay_s(self) -> float:
+        if self.weather.slow and self.chance.random() < self.weather.slow:
+            return self.chance.uniform(0.0, 1.0)
+        return DELAY_S * self.chance.random()
+
+    def _silence(self, answer: "asyncio.Future[Any]") -> None:
+        the_loop().call_later(SILENCE_S, _settle, answer, Lost())
+
+
+def _outcome(do: Callable[[], Any]) -> Any:
+    """What it returns, or the error that it answers with. Anything else is a fault of the program, or a broken promise: the run ends."""
+    try:
+        return do()
+    except ForemanError as error:
+        return error
+
+
+def _answer(message: _Message, outcome: Any) -> None:
+    sender = message.sender
+    if not sender.alive or sender.at_trap(message.number, after=True):
+        outcome = Lost()
+    assert message.answer is not None
+    _settle(message.answer, outcome)
+
+
+def _settle(answer: "asyncio.Future[Any]", outcome: Any) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)

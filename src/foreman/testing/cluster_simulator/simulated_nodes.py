@@ -1,94 +1,197 @@
-"""A node: its workers, its real gateway, and its foreman and its workers as others reach them over the network.
+"""A node: its machine, the server on it with its real gateway, and its workers.
 
-Owns what survives a crash (the workers' data) and what does not (the gateway, what was only in memory).
+Owns what survives a crash (the workers' data) and what does not. Three things fail by themselves: the machine with all that is on it, the
+server alone (the workers go on), a worker alone (it is started again). A worker's disk may be lost too: then it comes back empty.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context, copy_context
+from typing import Any, Final
 
-from foreman.control.attempt import Attempt
-from foreman.control.ports import Following, LogState, StorageState
-from foreman.core.errors import ForemanError, ForemanUnavailable, StaleGeneration, WorkerNotFound
+from foreman.core.errors import ForemanError, StaleGeneration, WorkerNotFound
 from foreman.core.generations import Generation
 from foreman.core.health import Health
-from foreman.core.views import ServiceInfo, WorkerInfo, WorkerRef
+from foreman.core.views import ServiceInfo, WorkerInfo
 from foreman.directory.records import NodeRecord
 from foreman.node.gateway import Gateway
-from foreman.testing.cluster_simulator.network import Lost, Network
+from foreman.testing.cluster_simulator.network import Host, Network
 from foreman.testing.cluster_simulator.simulated_directory import SimulatedDirectory, Store
 from foreman.testing.cluster_simulator.simulated_workers import SimulatedLog, SimulatedStorage, SimulatedWorker
+from foreman.testing.cluster_simulator.virtual_time import WHO, the_loop
 
-_Answer = TypeVar("_Answer")
-STEP_S: Final = 0.05
 DURABLE_AFTER: Final = 5
 """Storage workers are so many versions behind with their disk, as by the real one's window."""
+CAPABILITIES: Final = ("log", "storage", "coordination")
+
+Mind = Callable[["SimulatedNode", Host], Coroutine[Any, Any, None]]
+"""What runs beside the gateway: a coordinator."""
 
 
 class SimulatedNode:
-    def __init__(self, id: str, domain: str, store: Store, network: Network, nodes: "Mapping[str, SimulatedNode]") -> None:
+    """``mind`` is run anew in each life of the server. ``on_made`` hears the id of each new worker."""
+
+    def __init__(
+        self,
+        id: str,
+        domain: str,
+        store: Store,
+        network: Network,
+        nodes: "Mapping[str, SimulatedNode]",
+        *,
+        mind: Mind | None = None,
+        on_made: Callable[[str, str], None] = lambda _id, _node: None,
+    ) -> None:
         self.id, self.domain = id, domain
-        self._store, self._network, self._nodes = store, network, nodes
+        self._store, self._network, self._nodes, self._mind, self._on_made = store, network, nodes, mind, on_made
         self.workers: dict[str, SimulatedWorker] = {}
-        self.up = False
-        self._heard: Generation | None = None
+        self.not_running: set[str] = set()
+        self.up = self.serves = self.stopped = False
+        self.lives = 0
+        self._newest: Generation | None = None
+        self.control = Host(id, alive=False)
+        self._hosts: tuple[Host, ...] = ()
         self._gateway: Gateway | None = None
-        self._following: asyncio.Task[None] | None = None
-        self._lives = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._context: Context = copy_context()
+        self._context.run(WHO.set, id)
+        self._shown: set[str] = set()
 
-    async def start(self, lease_s: float) -> None:
-        self.up, self._lives = True, self._lives + 1
-        record = NodeRecord(self.id, self.id, ("log", "storage", "coordination"), self.domain, f"{self._lives:016x}")
-        self._gateway = Gateway(SimulatedDirectory(self._store, self._network, self.id), "sim", record, lease_s=lease_s)
-        await self._gateway.start(self._services())
-        self._following = asyncio.create_task(self._follow())
+    # --- the machine and the server ---
 
-    async def crash(self) -> None:
+    def start(self, lease_s: float) -> None:
+        """The machine, with all its workers, and the server."""
+        self.up = True
+        self.not_running.clear()
+        self.start_server(lease_s)
+
+    def start_server(self, lease_s: float) -> None:
+        self.serves, self.lives = True, self.lives + 1
+        for_gateway, self.control = Host(self.id), Host(self.id)
+        self._hosts = (for_gateway, self.control)
+        capabilities = CAPABILITIES if self._mind is not None else CAPABILITIES[:2]
+        record = NodeRecord(self.id, self.id, capabilities, self.domain, f"{self.lives:016x}")
+        gateway = Gateway(SimulatedDirectory(self._store, self._network, for_gateway), "sim", record, lease_s=lease_s)
+        self._gateway = gateway
+        self._tasks = [self.begin(gateway.start(self._services()))]
+        if self._mind is not None:
+            self._tasks.append(self.begin(self._mind(self, self.control)))
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """As a program of this node."""
+        return the_loop().create_task(work, context=self._context.copy())
+
+    def kill_server(self) -> None:
+        """At once: it says nothing to anybody any more. The workers go on."""
+        self.serves = False
+        for host in self._hosts:
+            host.alive = False
+        gateway, self._gateway = self._gateway, None
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()  # a coordinator never ends by itself: its fault is the run's
+            task.cancel()
+        if gateway is not None:
+            self._tasks.append(self.begin(gateway.stop(leave=False)))
+
+    async def ended(self) -> None:
+        """After :meth:`kill_server`: until nothing of it is left."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def check(self) -> None:
+        """Raises what the coordinator failed with."""
+        for task in self._tasks:
+            if self.serves and task.done() and not task.cancelled():
+                task.result()
+
+    def crash(self) -> None:
+        """The machine is gone, and every worker with it."""
+        self.go_on()
+        self.kill_server()
         self.up = False
         for worker in self.workers.values():
             worker.crash()
-        if self._following is not None:
-            self._following.cancel()
-        if self._gateway is not None:
-            await self._gateway.stop(leave=False)
 
-    def admit(self, generation: Generation) -> None:
-        """What a node heard outlasts its crashes. Raises StaleGeneration."""
-        if self._heard is not None and generation.is_older_than(self._heard):
-            raise StaleGeneration(generation.epoch, self._heard.epoch)
-        self._heard = generation
+    def stop(self) -> None:
+        """All its processes, as by SIGSTOP."""
+        self.stopped = True
+        the_loop().stop_host(self.id)
+        self._network.stop_host(self.id)
+
+    def go_on(self) -> None:
+        if self.stopped:
+            self.stopped = False
+            the_loop().continue_host(self.id)
+            self._network.continue_host(self.id)
+
+    def admit(self, generation: Generation | None) -> None:
+        """It is remembered over every crash. Raises StaleGeneration."""
+        if generation is not None:
+            if self._newest is not None and generation.is_older_than(self._newest):
+                raise StaleGeneration(generation.epoch, self._newest.epoch)
+            self._newest = generation
+
+    # --- workers ---
 
     def make(self, id: str, kind: str) -> None:
         """As new_worker: the same one again is the same one."""
         if id not in self.workers:
             self.workers[id] = SimulatedLog() if kind == "log" else SimulatedStorage()
-        assert self._gateway is not None
-        self._gateway.advertise(self._services())
+            self._on_made(id, self.id)
+        self.show()
 
     def remove(self, id: str) -> ForemanError | None:
         if self.workers.pop(id, None) is None:
             return WorkerNotFound(id)
-        assert self._gateway is not None
-        self._gateway.withdraw([id]).close()
+        self.not_running.discard(id)
+        self.show()
         return None
 
+    def kill_worker(self, id: str) -> None:
+        self.workers[id].crash()
+        self.not_running.add(id)
+        self.show()
+
+    def start_worker(self, id: str) -> None:
+        self.not_running.discard(id)
+        self.show()
+
+    def empty_worker(self, id: str) -> None:
+        """Its disk is lost: it is the same worker with nothing in it."""
+        self.workers[id] = SimulatedLog() if isinstance(self.workers[id], SimulatedLog) else SimulatedStorage()
+
+    def show(self) -> None:
+        """What runs, and nothing else, stands in the directory."""
+        if self._gateway is not None:
+            services = self._services()
+            there = {service.id for service in services}
+            self._gateway.advertise(services)
+            self._gateway.withdraw(self._shown - there).close()
+            self._shown = there
+
+    def running(self, id: str) -> SimulatedWorker | None:
+        return self.workers.get(id) if self.up and not self.stopped and id not in self.not_running else None
+
     def infos(self) -> list[WorkerInfo]:
-        return [
-            WorkerInfo(
-                id, _kind(worker), f"sim_{id}", "running", Health.ok(), {}, 1, "1", 0, 0.0, "", f"{self.id}/{id}", None, None
-            )
-            for id, worker in sorted(self.workers.items())
-        ]  # fmt: skip
+        return [self._info(id, worker) for id, worker in sorted(self.workers.items())]
+
+    def _info(self, id: str, worker: SimulatedWorker) -> WorkerInfo:
+        runs = id not in self.not_running
+        return WorkerInfo(
+            id, kind_of(worker), f"sim_{id}", "running" if runs else "starting", Health.ok() if runs else Health.starting(), {},
+            1 if runs else None, "1", 0, 0.0, "", f"{self.id}/{id}" if runs else None, None, None,
+        )  # fmt: skip
 
     def _services(self) -> list[ServiceInfo]:
-        return [ServiceInfo(id, _kind(worker), f"sim_{id}") for id, worker in sorted(self.workers.items())]
+        return [ServiceInfo(id, kind_of(worker), f"sim_{id}") for id, worker in sorted(self.workers.items()) if id not in self.not_running]
 
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(STEP_S)
-            for worker in self.workers.values():
-                if isinstance(worker, SimulatedStorage) and not worker.lock.held and worker.logs:
-                    self._step(worker)
+    # --- following the logs ---
+
+    def step(self) -> None:
+        """Every storage worker takes what it can get."""
+        for id, worker in self.workers.items():
+            if isinstance(worker, SimulatedStorage) and not worker.lock.held and worker.logs and id not in self.not_running:
+                self._step(worker)
 
     def _step(self, storage: SimulatedStorage) -> None:
         logs = [log for endpoint in storage.logs if isinstance(log := self.seen(endpoint), SimulatedLog) and not log.lock.held]
@@ -105,117 +208,11 @@ class SimulatedNode:
                     return
 
     def seen(self, endpoint: str) -> SimulatedWorker | None:
-        """The worker there, if this node can reach it now."""
+        """The worker there, if one of this node can reach it now."""
         node, _, id = endpoint.partition("/")
-        other = self._nodes[node]
-        return other.workers.get(id) if other.up and (node == self.id or self._network.hears(self.id, node)) else None
+        return self._nodes[node].running(id) if self._network.both_ways(self.id, node) else None
 
 
-def _kind(worker: SimulatedWorker) -> str:
+def kind_of(worker: SimulatedWorker) -> str:
+    """As foremen call it."""
     return "log" if isinstance(worker, SimulatedLog) else "storage"
-
-
-class Reach:
-    """From node ``me`` to others: foremen by :meth:`connect`, workers as a DataPlane."""
-
-    def __init__(self, me: str, nodes: Mapping[str, SimulatedNode], network: Network) -> None:
-        self._me, self._nodes, self._network = me, nodes, network
-
-    def connect(self, address: str, generation: Generation) -> "ReachedNode":
-        return ReachedNode(self, address, generation)
-
-    async def ask(self, node: str, ask: Callable[[SimulatedNode], _Answer]) -> _Answer:
-        """There, and back. Raises ForemanUnavailable, whether it was done or not."""
-        try:
-            await self._network.go(self._me, node)
-            if not self._nodes[node].up:
-                raise ForemanUnavailable(node, "it is down")
-            answer = ask(self._nodes[node])
-            await self._network.back(node, self._me)
-        except Lost:
-            raise ForemanUnavailable(node, "simulated silence") from None
-        return answer
-
-    async def _log(self, endpoint: str, ask: Callable[[SimulatedLog], _Answer]) -> _Answer:
-        return await self.ask(endpoint.partition("/")[0], lambda node: ask(_the(node, endpoint, SimulatedLog)))
-
-    async def _storage(self, endpoint: str, ask: Callable[[SimulatedStorage], _Answer]) -> _Answer:
-        return await self.ask(endpoint.partition("/")[0], lambda node: ask(_the(node, endpoint, SimulatedStorage)))
-
-    async def log_state(self, endpoint: str) -> LogState:
-        return await self._log(endpoint, _log_state)
-
-    async def lock_log(self, endpoint: str, attempt: Attempt) -> LogState:
-        def lock(log: SimulatedLog) -> LogState:
-            log.lock.lock(attempt)
-            return _log_state(log)
-
-        return await self._log(endpoint, lock)
-
-    async def recover_log(self, endpoint: str, source: str | None, first: int, last: int) -> None:
-        old = None if source is None else await self._log(source, lambda log: log)
-        await self._log(endpoint, lambda log: log.recover(old, first, last))
-
-    async def push(self, endpoint: str, epoch: int, version: int, what: str) -> None:
-        await self._log(endpoint, lambda log: log.push(epoch, version, version - 1, what))
-
-    async def storage_state(self, endpoint: str) -> StorageState:
-        return await self._storage(endpoint, _storage_state)
-
-    async def lock_storage(self, endpoint: str, attempt: Attempt) -> StorageState:
-        def lock(storage: SimulatedStorage) -> StorageState:
-            storage.lock.lock(attempt)
-            return _storage_state(storage)
-
-        return await self._storage(endpoint, lock)
-
-    async def unlock_storage(self, endpoint: str, attempt: Attempt, version: int, following: Following) -> None:
-        await self._storage(endpoint, lambda storage: storage.unlock(attempt, version, following))
-
-    async def close(self) -> None:
-        pass
-
-
-_Kind = TypeVar("_Kind", SimulatedLog, SimulatedStorage)
-
-
-def _the(node: SimulatedNode, endpoint: str, kind: type[_Kind]) -> _Kind:
-    worker = node.workers.get(endpoint.partition("/")[2])
-    if not isinstance(worker, kind):
-        raise ForemanUnavailable(endpoint, "nobody listens there")
-    return worker
-
-
-def _log_state(log: SimulatedLog) -> LogState:
-    return LogState(log.lock.generation, log.oldest, log.last)
-
-
-def _storage_state(storage: SimulatedStorage) -> StorageState:
-    return StorageState(storage.layout_epoch, storage.sound_durable, storage.latest)
-
-
-class ReachedNode:
-    """A foreman, as a director sees it."""
-
-    def __init__(self, reach: Reach, node: str, generation: Generation) -> None:
-        self._reach, self._node, self._generation = reach, node, generation
-
-    async def _ask(self, ask: Callable[[SimulatedNode], _Answer]) -> _Answer:
-        def admitted(node: SimulatedNode) -> _Answer:
-            node.admit(self._generation)
-            return ask(node)
-
-        return await self._reach.ask(self._node, admitted)
-
-    async def new_worker(self, id: str, kind: str, params: Mapping[str, Any] | None = None, *, timeout: float = 30.0) -> WorkerRef:
-        await self._ask(lambda node: node.make(id, kind))
-        return WorkerRef(id, kind, f"sim_{id}")
-
-    async def infos(self, *, kind: str | None = None) -> list[WorkerInfo]:
-        return await self._ask(lambda node: node.infos())
-
-    async def remove_workers(self, ids: Sequence[str], *, timeout: float = 30.0) -> dict[str, ForemanError | None]:
-        return await self._ask(lambda node: {id: node.remove(id) for id in ids})
-
-    async def close(self) -> None:
-        pass

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 from foreman.control.attempt import Attempt
 from foreman.control.ports import Following
-from foreman.core.data_errors import DurableVersionAhead, Locked, NewerEpochExists, NewerLockExists, NotLocked, TransactionOutOfOrder
+from foreman.core.data_errors import (
+    DurableVersionAhead,
+    Locked,
+    NewerEpochExists,
+    NewerLockExists,
+    NotLocked,
+    TransactionOutOfOrder,
+    VersionTooNew,
+    VersionTooOld,
+)
 
 
 @dataclass
@@ -24,6 +33,11 @@ class Obedience:
         if newer:
             raise NewerLockExists(self.generation, self.recovery_id)
         self.generation, self.recovery_id, self.held = attempt.epoch, attempt.recovery_id, True
+
+    def check(self, attempt: Attempt) -> None:
+        """Only who locked may unlock. Raises NewerLockExists."""
+        if (attempt.epoch, attempt.recovery_id) != (self.generation, self.recovery_id):
+            raise NewerLockExists(self.generation, self.recovery_id)
 
 
 @dataclass
@@ -46,14 +60,26 @@ class SimulatedLog:
             raise TransactionOutOfOrder(self.last)
         self.records[version], self.last, self.epoch = what, version, epoch
 
-    def recover(self, source: "SimulatedLog | None", first: int, last: int) -> None:
+    def recover(self, attempt: Attempt, source: "SimulatedLog | None", first: int, last: int) -> None:
+        self.lock.check(attempt)
         if not self.lock.held:
             if self.recovered == (first, last):
                 return
             raise NotLocked
+        if source is not None:
+            source.check_source(first, last)
         copied = {} if source is None else {version: what for version, what in source.records.items() if first < version <= last}
         self.records, self.oldest, self.last, self.recovered = copied, first, last, (first, last)
         self.epoch, self.lock.held = self.lock.generation, False
+
+    def check_source(self, first: int, last: int) -> None:
+        """Raises what a recovery pull of that does."""
+        if not self.lock.held:
+            raise NotLocked
+        if first < self.oldest:
+            raise VersionTooOld(self.oldest)
+        if last > self.last:
+            raise VersionTooNew(self.last)
 
     def crash(self) -> None:
         """Everything here was durable."""
@@ -79,6 +105,7 @@ class SimulatedStorage:
 
     def unlock(self, attempt: Attempt, version: int, following: Following) -> None:
         told = (attempt, version, following)
+        self.lock.check(attempt)
         if not self.lock.held:
             if self.unlocked_with == told:
                 return
@@ -93,8 +120,9 @@ class SimulatedStorage:
 
     def follow(self, log: SimulatedLog) -> None:
         """Everything that the log has and this lacks."""
-        for version in sorted(version for version in log.records if version > self.latest):
-            self.data[version], self.latest = log.records[version], version
+        for version in range(self.latest + 1, log.last + 1):
+            if version in log.records:
+                self.data[version] = log.records[version]
         self.latest = max(self.latest, log.last)
 
     def copy(self, replica: "SimulatedStorage") -> None:

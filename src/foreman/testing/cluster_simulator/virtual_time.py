@@ -10,9 +10,10 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 _Answer = TypeVar("_Answer")
+_Ts = TypeVarTuple("_Ts")
 WHO: ContextVar[str] = ContextVar("who", default="")
 """The host whose code runs."""
 MANY: Final = 1_000
@@ -42,6 +43,10 @@ class _Call(asyncio.TimerHandle):
         return self.at
 
 
+async def _gone(tasks: "set[asyncio.Task[Any]]") -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """``time()`` begins at 0."""
 
@@ -59,15 +64,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def is_running(self) -> bool:
         return asyncio._get_running_loop() is self  # noqa: SLF001 - asyncio's own words for loops made by others
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None) -> asyncio.Handle:
         call = _Call(callback, args, context, self._now)
         self._due.append(call)
         return call
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_later(
+        self, delay: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_at(self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None) -> asyncio.TimerHandle:
         call = _Call(callback, args, context, when)
         self._count += 1
         heapq.heappush(self._timers, (when, self._count, call))
@@ -96,6 +103,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def stop(self) -> None:
         self._ending = True
 
+    def end(self) -> None:
+        """Cancel whatever is left, and close. What a task does on the way down does not matter any more."""
+        for who in list(self._stopped):
+            self.continue_host(who)
+        left = asyncio.all_tasks(self)
+        for task in left:
+            task.cancel()
+        if left:
+            self.run_until_complete(_gone(left))
+        self.close()
+
     def _run_next(self) -> None:
         if self._due:
             next_call = self._due.popleft()
@@ -116,9 +134,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, _Answer]) -> _Answer:
-    """As asyncio.run, in virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
+    """As asyncio.run, in virtual time. What it raises ends everything."""
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        loop.end()
 
 
 def the_loop() -> VirtualLoop:

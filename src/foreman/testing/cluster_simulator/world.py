@@ -1,12 +1,12 @@
 """One run: a cluster of nodes with their real coordinators, a client that pushes, faults by seed, and at the end peace.
 
-What must hold is checked at every write to the directory and at the end: epochs increase, an epoch has one layout, no layout forgets
-what was acknowledged, and when the faults stop the cluster is what was wished for, with nothing else running.
+What must hold is looked at after each step (``promises``); when the faults stop, the cluster must become what was wished for, with
+everything that was acknowledged and nothing else running. Owns the run; ``faults`` says what goes wrong.
 """
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,24 +14,27 @@ from foreman.control.cluster_view import ClusterView, view_of
 from foreman.control.coordinator import Coordinator, World
 from foreman.control.recovery.recovery import names_of
 from foreman.control.settings import ControlSettings
-from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Put, Snapshot
-from foreman.directory.records import ClusterSpec, EpochRecord, Layout, LeaderRecord, Placement, decode, encode
+from foreman.directory.port import Put
+from foreman.directory.records import ClusterSpec, Layout, LeaderRecord, Placement, encode
 from foreman.testing.cluster_simulator import virtual_time
-from foreman.testing.cluster_simulator.network import DIRECTORY, Network
+from foreman.testing.cluster_simulator.client import Client
+from foreman.testing.cluster_simulator.faults import LEASE_S, Faults
+from foreman.testing.cluster_simulator.network import Host, Network
+from foreman.testing.cluster_simulator.promises import KEYS, BrokenPromise, Promises
+from foreman.testing.cluster_simulator.reach import Reach
 from foreman.testing.cluster_simulator.simulated_directory import SimulatedDirectory, Store
-from foreman.testing.cluster_simulator.simulated_nodes import Reach, SimulatedNode
+from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 from foreman.testing.cluster_simulator.simulated_workers import SimulatedStorage
+from foreman.testing.cluster_simulator.transcript import Line, Transcript, shown
 
-LEASE_S: Final = 3.0
-FAULTS: Final = 12
-PEACE_S: Final = 300.0
-PUSH_EVERY_S: Final = 0.1
-KEYS: Final = ClusterKeys("sim")
+__all__ = ["BrokenPromise", "Simulation", "Told", "simulate"]
 
-
-class BrokenPromise(AssertionError):
-    """What a cluster must never do."""
+EPISODES: Final = 5
+PEACE_S: Final = 120.0
+LOOK_S: Final = 0.5
+STEP_S: Final = 0.1
+SETTINGS: Final = ControlSettings(lease_s=LEASE_S, settle_s=2.0, avoid_s=3.0, recruit_timeout_s=5.0, command_timeout_s=3.0)
+REPLACE_AFTER_S: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,209 +46,140 @@ class Told:
     layouts: int
     acknowledged: int
     revisions: int
+    messages: int
     seconds: float
+    transcript: tuple[Line, ...]
 
 
-class Promises:
-    """Hears every write, and every acknowledgement."""
+Script = Callable[["Simulation"], Awaitable[None]]
+"""What happens to a cluster that has just begun; after it comes peace."""
 
-    def __init__(self) -> None:
-        self.layouts: list[Layout] = []
-        self.epoch = 0
-        self.acknowledged: dict[int, str] = {}
-        self.broken: list[str] = []
 
-    def written(self, key: bytes, value: bytes) -> None:
-        if key == KEYS.epoch:
-            epoch = decode(EpochRecord, key, value).epoch
-            if epoch <= self.epoch:
-                self.broken.append(f"epoch {epoch} was taken after {self.epoch}")
-            self.epoch = epoch
-        elif key == KEYS.layout:
-            self._published(decode(Layout, key, value))
-
-    def _published(self, layout: Layout) -> None:
-        if self.layouts and layout.epoch <= self.layouts[-1].epoch:
-            self.broken.append(f"layout {layout.epoch} was published after {self.layouts[-1].epoch}")
-        newest = max(self.acknowledged, default=0)
-        if layout.last_version < newest:
-            self.broken.append(f"layout {layout.epoch} ends at {layout.last_version}, and {newest} was acknowledged")
-        self.layouts.append(layout)
-
-    def acknowledge(self, layout: Layout, version: int, what: str) -> None:
-        newest = self.layouts[-1]
-        if newest is not layout and version > newest.last_version:
-            self.broken.append(f"layout {layout.epoch} acknowledged {version} after layout {newest.epoch} was published without it")
-        if self.acknowledged.setdefault(version, what) != what:
-            self.broken.append(f"{what} was acknowledged at {version}, as {self.acknowledged[version]} had been")
-
-    def check(self) -> None:
-        if self.broken:
-            raise BrokenPromise("; ".join(self.broken))
+async def by_chance(simulation: "Simulation") -> None:
+    """Faults by seed."""
+    await simulation.faults.chaos(EPISODES)
 
 
 class Simulation:
-    """``count`` nodes, each a fault domain by itself."""
+    """``count`` nodes, each a fault domain by itself. ``wish`` None: by seed."""
 
-    def __init__(self, seed: int, count: int = 4) -> None:
-        self.seed, self.chance, self.promises = seed, random.Random(seed), Promises()
+    def __init__(self, seed: int, count: int = 4, wish: ClusterSpec | None = None) -> None:
+        self.seed, self.chance, self.transcript = seed, random.Random(seed), Transcript()
         self.network = Network(self.chance)
-        self.store = Store(self.promises.written)
         self.nodes: dict[str, SimulatedNode] = {}
+        self.promises = Promises(self.nodes, self.say, self._published)
+        self.store = Store(self.promises.written)
         for number in range(count):
-            self.nodes[f"n{number}"] = SimulatedNode(f"n{number}", f"d{number}", self.store, self.network, self.nodes)
-        self.coordinators: dict[str, asyncio.Task[None]] = {}
-        self.wish = ClusterSpec(self.chance.randint(1, 3), self.chance.randint(2, 3), (b"m",) * self.chance.randint(0, 1), 15.0)
+            self.nodes[f"n{number}"] = SimulatedNode(
+                f"n{number}", f"d{number}", self.store, self.network, self.nodes, mind=self._coordinate, on_made=self.promises.made
+            )
+        splits = (b"m",) * self.chance.randint(0, 1)
+        drawn = ClusterSpec(self.chance.randint(1, 3), self.chance.randint(2, 3), splits, REPLACE_AFTER_S)
+        self.wishes = [wish or drawn]
+        self.client = Client(Reach(Host("client"), self.nodes, self.network, self.promises), self.chance)
+        self.faults = Faults(self)
 
-    async def run(self) -> Told:
-        client = asyncio.create_task(self._push(), name="client")
-        try:
-            await asyncio.gather(*(self._start(id) for id in self.nodes))
-            self.store.transact([], [Put(KEYS.spec, encode(self.wish))])
-            for _ in range(FAULTS):
-                await asyncio.sleep(self.chance.uniform(0.0, 8.0))
-                await self._fault()
-            await self._make_peace()
-            await self._converge()
-        finally:
-            for task in (client, *self.coordinators.values()):
-                task.cancel()
-            await asyncio.gather(client, *self.coordinators.values(), return_exceptions=True)
-        self.promises.check()
-        self._check_data()
+    async def run(self, script: Script = by_chance) -> Told:
+        beside = [asyncio.create_task(self.client.run()), asyncio.create_task(self._follow())]
+        for node in self.nodes.values():
+            node.start(LEASE_S)
+        self.store.transact([], [Put(KEYS.spec, encode(self.wishes[0]))])
+        main = asyncio.ensure_future(script(self))
+        await asyncio.wait([main, *beside], return_when=asyncio.FIRST_COMPLETED)
+        await main
+        await self.faults.peace()
+        await self._converge()
+        for task in beside:
+            if task.done():
+                task.result()
         now = asyncio.get_running_loop().time()
-        layouts, acknowledged = len(self.promises.layouts), len(self.promises.acknowledged)
-        return Told(self.seed, self.promises.epoch, layouts, acknowledged, self.store.revision, now)
+        layouts, acknowledged, lines = len(self.promises.layouts), len(self.promises.acknowledged), tuple(self.transcript.lines)
+        return Told(self.seed, self.promises.epoch, layouts, acknowledged, self.store.revision, self.network.messages, now, lines)
 
-    async def _start(self, id: str) -> None:
-        await self.nodes[id].start(LEASE_S)
-        directory = SimulatedDirectory(self.store, self.network, id)
-        reach, clock = Reach(id, self.nodes, self.network), asyncio.get_running_loop().time
+    def say(self, who: str, what: str) -> None:
+        self.transcript.say(who, what)
+
+    @property
+    def layout(self) -> Layout | None:
+        return self.promises.layout
+
+    @property
+    def is_watched(self) -> bool:
+        status = self.view().status
+        return status is not None and self.layout is not None and status.state == "watching" and status.epoch == self.layout.epoch
+
+    def view(self) -> ClusterView:
+        return view_of(KEYS, self.store.read(KEYS.everything))
+
+    async def until(self, holds: Callable[[], bool], within_s: float = PEACE_S) -> None:
+        """Raises BrokenPromise."""
+        until_s = asyncio.get_running_loop().time() + within_s
+        while not holds():
+            if asyncio.get_running_loop().time() > until_s:
+                raise BrokenPromise(f"after {within_s:g} s it is not so")
+            await asyncio.sleep(STEP_S)
+
+    def _published(self, layout: Layout) -> None:
+        self.client.hear(layout)
+
+    async def _coordinate(self, node: SimulatedNode, host: Host) -> None:
+        """The coordinator of one life of a server."""
+        directory = SimulatedDirectory(self.store, self.network, host)
+        reach, clock = Reach(host, self.nodes, self.network, self.promises), asyncio.get_running_loop().time
         world = World(
-            directory, "sim", LeaderRecord(id, id), reach.connect, reach, ControlSettings(lease_s=LEASE_S), clock=clock, wall=clock,
+            directory, "sim", LeaderRecord(node.id, node.id), reach.connect, reach, SETTINGS, clock=clock, wall=clock,
             fresh_id=lambda: f"{self.chance.getrandbits(32):08x}", chance=self.chance.random,
         )  # fmt: skip
-        self.coordinators[id] = asyncio.create_task(Coordinator(world).run())
+        await Coordinator(world).run()
 
-    # --- faults ---
-
-    async def _fault(self) -> None:
-        """Never all copies of anything at once: at most one node is down or cut off at a time."""
-        await self._mend()
-        id = self.chance.choice(sorted(self.nodes))
-        match self.chance.choice(["crash", "cut", "deaf", "lease", "loss", "nothing"]):
-            case "crash":
-                await self._crash(id)
-            case "cut":
-                self.network.cut |= {frozenset((id, other)) for other in (*self.nodes, DIRECTORY) if other != id}
-            case "deaf":
-                self.network.cut.add(frozenset((id, DIRECTORY)))
-            case "lease":  # two leaders at once: the old one has not heard of it
-                leader = self.store.entries.get(KEYS.leader)
-                if leader is not None and leader.lease is not None:
-                    self.store.revoke(leader.lease)
-            case "loss":
-                self.network.loss = 0.1
-            case _:
-                pass
-
-    async def _crash(self, id: str) -> None:
-        """The coordinator has no time to resign."""
-        self.network.cut.add(frozenset((id, DIRECTORY)))
-        self.coordinators[id].cancel()
-        await asyncio.gather(self.coordinators.pop(id), return_exceptions=True)
-        await self.nodes[id].crash()
-
-    async def _mend(self) -> None:
-        self.network.cut, self.network.loss = set(), 0.0
-        for id, node in self.nodes.items():
-            if not node.up:
-                await self._start(id)
-
-    async def _make_peace(self) -> None:
-        await self._mend()
-        for id, task in self.coordinators.items():
-            if task.done():
-                raise BrokenPromise(f"the coordinator of {id} ended: {task.exception()!r}") from task.exception()
-
-    # --- the client ---
-
-    async def _push(self) -> None:
-        """As LogSet wants it: what was not acknowledged is repeated, the same at the same version, or left to a recovery."""
-        reach, sent = Reach("client", self.nodes, self.network), 0
+    async def _follow(self) -> None:
+        """The storage workers follow the logs."""
         while True:
-            await asyncio.sleep(PUSH_EVERY_S)
-            layout = self.promises.layouts[-1] if self.promises.layouts else None
-            version = layout.last_version if layout is not None else 0
-            while layout is not None and layout is self.promises.layouts[-1]:
-                version, sent = version + 1, sent + 1
-                await self._push_one(reach, layout, version, f"{layout.epoch}.{sent}")
-                await asyncio.sleep(PUSH_EVERY_S)
-
-    async def _push_one(self, reach: Reach, layout: Layout, version: int, what: str) -> None:
-        while layout is self.promises.layouts[-1]:
-            pushes = [reach.push(f"{log.node}/{log.id}", layout.epoch, version, what) for log in layout.logs]
-            outcomes = await asyncio.gather(*pushes, return_exceptions=True)
-            if not any(isinstance(outcome, BaseException) for outcome in outcomes):
-                return self.promises.acknowledge(layout, version, what)
-            await asyncio.sleep(PUSH_EVERY_S)
-        return None
+            await asyncio.sleep(STEP_S)
+            for node in self.nodes.values():
+                if node.up and not node.stopped:
+                    node.step()
 
     # --- peace ---
 
     async def _converge(self) -> None:
-        until = asyncio.get_running_loop().time() + PEACE_S
-        while (wrong := self._wrong(self._view())) is not None:
-            self.promises.check()
-            if asyncio.get_running_loop().time() > until:
-                raise BrokenPromise(f"after {PEACE_S:g} s of peace {wrong}; {self._view().status}")
-            await asyncio.sleep(0.5)
+        """Also after the last late message has come."""
+        clock = asyncio.get_running_loop().time
+        until_s = max(clock(), self.faults.late_until_s) + PEACE_S
+        while (wrong := self._wrong()) is not None or clock() < self.faults.late_until_s:
+            for node in self.nodes.values():
+                node.check()
+            if clock() > until_s:
+                raise BrokenPromise(f"after {PEACE_S:g} s of peace {wrong}; {self.view().status}")
+            await asyncio.sleep(LOOK_S)
+        self.promises.check()
 
-    def _view(self) -> ClusterView:
-        entries = tuple(entry for _, entry in sorted(self.store.entries.items()))
-        return view_of(KEYS, Snapshot(self.store.revision, entries))
-
-    def _wrong(self, view: ClusterView) -> str | None:
+    def _wrong(self) -> str | None:
+        view, wish = self.view(), self.wishes[-1]
         layout, status = view.layout, view.status
-        if layout is None or status is None or status.state != "watching":
+        if layout is None or status is None or status.state != "watching" or status.epoch != layout.epoch:
             return "there is no layout that is watched over"
-        if len(layout.logs) != self.wish.logs or [team.begin for team in layout.teams] != [b"", *self.wish.splits]:
+        if len(layout.logs) != wish.logs or [team.begin for team in layout.teams] != [b"", *wish.splits]:
             return "the layout is not what was wished for"
-        if any(len(team.members) != self.wish.storage_replicas for team in layout.teams):
+        if any(len(team.members) != wish.storage_replicas or team.joining for team in layout.teams):
             return "a team is not whole"
-        if any(
-            self._storage(member).latest < max(self.promises.acknowledged, default=0) for team in layout.teams for member in team.members
-        ):
-            return "a member is behind"
         running = {Placement(id, node.id) for node in self.nodes.values() for id in node.workers}
-        return None if running == names_of(layout) else f"what runs is not what the layout names: {running ^ names_of(layout)}"
-
-    def _storage(self, member: Placement) -> SimulatedStorage:
-        storage = self.nodes[member.node].workers.get(member.id)
-        if not isinstance(storage, SimulatedStorage):
-            raise BrokenPromise(f"{member.id} of the layout is not there")
-        return storage
-
-    def _check_data(self) -> None:
-        for team in self.promises.layouts[-1].teams:
-            for member in team.members:
-                self._check_member(self._storage(member).data, member)
-
-    def _check_member(self, data: Mapping[int, str], member: Placement) -> None:
-        for version, what in self.promises.acknowledged.items():
-            if data.get(version) != what:
-                raise BrokenPromise(f"{member.id} has {data.get(version)} at {version}, acknowledged was {what}")
+        if running != names_of(layout):
+            return f"what runs is not what the layout names: {running ^ names_of(layout)}"
+        members = [self.nodes[member.node].workers[member.id] for team in layout.teams for member in team.members]
+        behind = [each for each in members if isinstance(each, SimulatedStorage) and each.latest < self.promises.newest - 5]
+        return "a member is behind" if behind or self.promises.newest <= layout.last_version else None
 
 
-def simulate(seed: int, count: int = 4) -> Told:
-    """Raises BrokenPromise."""
-
-    async def main() -> Told:
-        return await Simulation(seed, count).run()
-
+def simulate(seed: int, count: int = 4, script: Script = by_chance, wish: ClusterSpec | None = None) -> Told:
+    """Raises BrokenPromise, with the transcript."""
+    simulation = Simulation(seed, count, wish)
     before = random.getstate()
     random.seed(seed)  # what waits between tries draws from there
     try:
-        return virtual_time.run(main())
+        with simulation.transcript.listening():
+            return virtual_time.run(simulation.run(script))
+    except BrokenPromise as broken:
+        raise BrokenPromise(f"{shown(simulation.transcript.lines)}\nseed {seed}: {broken}") from None
     finally:
         random.setstate(before)

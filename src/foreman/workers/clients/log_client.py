@@ -143,13 +143,23 @@ class LogClient:
         kind, oldest, last = facts[b"kind"].decode(), int(facts[b"oldest_version"]), int(facts[b"last_version"])
         return LogLocked(kind, oldest, last, None if minimum is None else int(minimum))
 
-    async def recover_from(self, source: str | None, first: Version, last: Version, *, timeout: float = RECOVER_TIMEOUT_S) -> None:
+    async def recover_from(
+        self,
+        source: str | None,
+        first: Version,
+        last: Version,
+        *,
+        lock: tuple[int, str] | None = None,
+        timeout: float = RECOVER_TIMEOUT_S,
+    ) -> None:
         """Fill the locked log with what ``source`` (an endpoint, locked too) has after ``first`` through ``last``, and unlock it.
 
-        None: nothing to copy; the log begins empty after ``last``. The same call again goes on where it was. Raises NotLocked, Locked (a
-        newer lock ended it), InvalidCommand (the source cannot be read), StorageFault, VersionTooOld, VersionTooNew (of the source).
+        None: nothing to copy; the log begins empty after ``last``. The same call again goes on where it was. ``lock``: generation and
+        recovery id of the lock under which this is asked. Raises NotLocked, NewerLockExists (it is not), Locked (a newer lock ended it),
+        InvalidCommand (the source cannot be read), StorageFault, VersionTooOld, VersionTooNew (of the source).
         """
-        await self._call(b"RECOVER", b"FROM", b"NONE" if source is None else source.encode(), first, last, timeout=timeout)
+        under: tuple[bytes | int, ...] = () if lock is None else (b"LOCK", lock[0], lock[1].encode())
+        await self._call(b"RECOVER", b"FROM", b"NONE" if source is None else source.encode(), first, last, *under, timeout=timeout)
 
     async def _call(self, *words: bytes | int, timeout: float | None = None) -> Any:
         pause_s, clock = FIRST_PAUSE_S, asyncio.get_running_loop().time

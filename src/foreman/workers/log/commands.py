@@ -3,7 +3,7 @@
     PUSH epoch version previous_version transaction
     PULL start_after [LIMIT n] [LAST version] [RECOVERY] [SUBSCRIBER id durable_version] [BLOCK ms]
     LOCK generation recovery_id
-    RECOVER FROM endpoint|NONE first last
+    RECOVER FROM endpoint|NONE first last [LOCK generation recovery_id]
     INFO [fact…]
 
 ``PUSH epoch * * transaction`` lets the log give the next version and answers it: for a single writer that keeps no versions of its
@@ -22,6 +22,7 @@ from foreman.workers.wire.arguments import parse_text, parse_unsigned
 DEFAULT_LIMIT: Final = 1000
 MAX_LIMIT: Final = 100_000
 MAX_BLOCK_MS: Final = 600_000
+_RECOVER: Final = "syntax: RECOVER FROM endpoint|NONE first last [LOCK generation recovery_id]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,11 @@ class PullCommand:
 
 @dataclass(frozen=True, slots=True)
 class RecoverCommand:
-    """``source``: another log's endpoint, or None."""
+    """``source``: another log's endpoint, or None. ``lock``: generation and recovery id of whoever asks, who must be who locked the log."""
 
     source: str | None
     recovery: Recovery
+    lock: tuple[int, str] | None = None
 
 
 def parse_pull(words: list[bytes]) -> PullCommand:
@@ -73,7 +75,15 @@ def parse_lock(words: list[bytes]) -> tuple[int, str]:
 
 def parse_recover(words: list[bytes]) -> RecoverCommand:
     """Raises InvalidCommand."""
+    lock = None
+    match words[5:]:
+        case []:
+            pass
+        case [option, generation, recovery_id] if option.upper() == b"LOCK":
+            lock = (parse_unsigned(generation, "generation"), parse_text(recovery_id, "recovery_id"))
+        case _:
+            raise InvalidCommand(_RECOVER)
     if words[1].upper() != b"FROM":
-        raise InvalidCommand("syntax: RECOVER FROM endpoint|NONE first last")
+        raise InvalidCommand(_RECOVER)
     source = None if words[2].upper() == b"NONE" else parse_text(words[2], "the endpoint")
-    return RecoverCommand(source, Recovery(parse_unsigned(words[3], "first"), parse_unsigned(words[4], "last")))
+    return RecoverCommand(source, Recovery(parse_unsigned(words[3], "first"), parse_unsigned(words[4], "last")), lock)

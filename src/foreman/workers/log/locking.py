@@ -6,7 +6,7 @@ have no order. The same lock again is a retry and holds; it locks again a log th
 
 from dataclasses import replace
 
-from foreman.core.data_errors import NewerLockExists
+from foreman.core.data_errors import NewerLockExists, NotLocked
 from foreman.workers.log.standing import Lock, Standing
 
 
@@ -18,6 +18,18 @@ def locked_by(standing: Standing, generation: int, recovery_id: str) -> Standing
     if generation < standing.epoch:
         raise NewerLockExists(standing.epoch, held.recovery_id if held is not None else "-")
     return replace(standing, epoch=generation, lock=Lock(generation, recovery_id, held=True))
+
+
+def check_holder(standing: Standing, generation: int, recovery_id: str) -> None:
+    """That the newest lock is this one: a RECOVER that comes late, after a newer LOCK, would empty a log that others count on.
+
+    Raises NewerLockExists, NotLocked.
+    """
+    newest = standing.lock
+    if newest is None:
+        raise NotLocked
+    if (newest.generation, newest.recovery_id) != (generation, recovery_id):
+        raise NewerLockExists(newest.generation, newest.recovery_id)
 
 
 def unlocked(standing: Standing) -> Standing:

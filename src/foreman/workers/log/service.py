@@ -19,7 +19,7 @@ from foreman.workers.log.commands import RecoverCommand, parse_lock, parse_pull,
 from foreman.workers.log.copying import copy_from
 from foreman.workers.log.disk_thread import DiskThread
 from foreman.workers.log.informing import answer_info
-from foreman.workers.log.locking import locked_by
+from foreman.workers.log.locking import check_holder, locked_by
 from foreman.workers.log.params import LogParams
 from foreman.workers.log.parking import Parking
 from foreman.workers.log.pulling import check_mode
@@ -61,7 +61,7 @@ class LogService:
             b"PUSH": Command(self.taking.push, 4, 4),
             b"PULL": Command(self._pull, 1, 12),
             b"LOCK": Command(lambda connection, words: self._later(connection, self._lock(*parse_lock(words))), 2, 2),
-            b"RECOVER": Command(lambda connection, words: self._later(connection, self._recover(parse_recover(words))), 4, 4),
+            b"RECOVER": Command(lambda connection, words: self._later(connection, self._recover(parse_recover(words))), 4, 7),
             b"INFO": Command(lambda _, words: answer_info(self, words[1:]), 0, 64),
         }
 
@@ -140,6 +140,8 @@ class LogService:
                 self._recovery = None
 
     async def _copy(self, command: RecoverCommand) -> bytes:
+        if command.lock is not None:
+            check_holder(self.standing, *command.lock)
         wanted, has_source = command.recovery, command.source is not None
         oldest, last = self.segments.oldest, self.writer.durable
         match plan_recovery(self.standing, wanted, has_source=has_source, oldest=oldest, last=last):

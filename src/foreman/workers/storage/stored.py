@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from foreman.core.data_errors import DurableVersionAhead, InvalidCommand
+from foreman.core.data_errors import DurableVersionAhead, InvalidCommand, NewerLockExists
 from foreman.core.mutations import Version
 from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
 from foreman.workers.storage.layout import Layout
@@ -110,11 +110,12 @@ class Unlocking:
 
 
 def unlocked(stored: Stored, version: Version, raw: Mapping[str, Any], layout: Layout) -> Unlocking:
-    """The record once the recovery is over. Raises DurableVersionAhead, InvalidCommand.
+    """The record once the recovery is over. Raises DurableVersionAhead, InvalidCommand, NewerLockExists.
 
     What is durable cannot be rolled back. Data beyond ``version`` is right all the same if the layout's logs hold it, which is what its
     ``last_version`` says; beyond that it is data that the cluster does not have, and must not stay.
     """
+    _check_holder(stored, raw)
     keys = stored.key_range if layout.key_range is None else layout.key_range
     target = replace(stored, locked=False, layout=raw, key_range=keys)
     last = max(version, layout.last_version or 0)
@@ -127,6 +128,13 @@ def unlocked(stored: Stored, version: Version, raw: Mapping[str, Any], layout: L
     if stored.durable_version and not stored.key_range.covers(keys.begin, keys.end):
         raise InvalidCommand("the layout's key_range is wider than what this worker holds; it needs reset, and replicas to copy from")
     return Unlocking(target, drop=False, cleared=() if keys == stored.key_range else keys.outside())
+
+
+def _check_holder(stored: Stored, raw: Mapping[str, Any]) -> None:
+    """That a director who says who it is (in the layout) is who locked this: its UNLOCK may come late, after a newer one's LOCK."""
+    who, lock = (raw.get("epoch"), raw.get("recovery_id")), stored.lock
+    if lock is not None and None not in who and who != (lock.generation, lock.recovery_id):
+        raise NewerLockExists(lock.generation, lock.recovery_id)
 
 
 def _emptied(stored: Stored) -> Stored:
