@@ -4,32 +4,47 @@ Trusts the source with nothing: each transaction is checked as a push would be, 
 stays locked with what it has, and the same RECOVER goes on from there.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from foreman.core.data_errors import InvalidCommand, StorageFault
-from foreman.core.errors import ForemanTimeout, ForemanUnavailable
+from foreman.core.data_errors import InvalidCommand, NotReady, StorageFault
 from foreman.core.mutations import Version
 from foreman.workers.log.recovering import COPY_LIMIT
 from foreman.workers.log.writer import Writer
 from foreman.workers.wire import check_transaction
+from foreman.workers.wire.link import Link
 
 EMPTY_TRANSACTION: Final = b"\x90"
+ANSWER_IN_S: Final = 10.0
+PATIENCE_S: Final = 3.0
+"""How long a source that cannot be read is tried, from the last time it could."""
+
+PAUSE_S: Final = 0.05
 
 
 async def copy_from(source: str, writer: Writer, last: Version, params: Mapping[str, Any]) -> None:
     """Until the log has everything through ``last``. Raises DataPlaneError."""
-    from foreman.workers.clients.log_client import LogClient  # only a recovery needs a client
+    clock = asyncio.get_running_loop().time
+    give_up, reached = clock() + PATIENCE_S, writer.last
+    while writer.last < last:
+        try:
+            async with Link.to(source, params) as link:
+                await _copy(link, writer, last)
+        except (NotReady, OSError, TimeoutError, ValueError, TypeError) as error:
+            if writer.last > reached:
+                give_up, reached = clock() + PATIENCE_S, writer.last
+            if clock() > give_up:
+                raise InvalidCommand(f"the source {source} cannot be read: {str(error) or type(error).__name__}") from error
+            await asyncio.sleep(PAUSE_S)
 
-    try:
-        async with LogClient.connect(source, security=params) as client:
-            while writer.last < last:
-                chunk = await client.pull_encoded(writer.last, limit=COPY_LIMIT, last=last, recovery=True)
-                if not chunk:
-                    chunk = [(last, EMPTY_TRANSACTION)]  # nothing is at ``last``, and the next push names it as its predecessor
-                await _take(writer, chunk, last)
-    except (ForemanUnavailable, ForemanTimeout, OSError) as error:
-        raise InvalidCommand(f"the source {source} cannot be read: {error}") from error
+
+async def _copy(link: Link, writer: Writer, last: Version) -> None:
+    while writer.last < last:
+        words = (b"PULL", b"%d" % writer.last, b"LIMIT", b"%d" % COPY_LIMIT, b"LAST", b"%d" % last, b"RECOVERY")
+        answer = await link.call(*words, timeout_s=ANSWER_IN_S)
+        chunk = [(int(version), bytes(transaction)) for version, transaction in answer]
+        await _take(writer, chunk or [(last, EMPTY_TRANSACTION)], last)  # nothing is at ``last``, and the next push names it
 
 
 async def _take(writer: Writer, chunk: list[tuple[Version, bytes]], last: Version) -> None:

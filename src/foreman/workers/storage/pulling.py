@@ -15,10 +15,10 @@ from typing import Any, Final
 from foreman.core.data_errors import DataPlaneError, InvalidCommand, VersionTooNew, VersionTooOld
 from foreman.core.mutations import Version
 from foreman.workers.storage.finding import Finder
-from foreman.workers.storage.link import Link
 from foreman.workers.storage.settling import settle
 from foreman.workers.storage.sources import Sources
 from foreman.workers.storage.store import Store
+from foreman.workers.wire.link import Link
 from foreman.workers.wire.transactions import decode_wire
 
 BLOCK_S: Final = 10.0

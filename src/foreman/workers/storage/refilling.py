@@ -1,7 +1,8 @@
-"""Copying the key range from a replica, when no log goes back to what this worker has.
+"""Copying the key range from replicas, when no log goes back to what this worker has.
 
 Owns one task and one connection at a time. The range comes in pages, each written to LMDB in one transaction with how far the copy has
-got; so it goes on where it was after a crash, with the same replica or another.
+got; so it goes on where it was after a crash, with the same replica or another. One that holds only a part of the range gives that part:
+a range that was several before is copied from several.
 
 **Not all at one version.** A replica keeps a version readable for seconds only, and a copy may take hours. Pages are read AT one version
 as long as the replica has it, then at a newer one. Let ``first`` be the version before all of them, ``through`` the newest. Applying
@@ -24,9 +25,9 @@ from foreman.core.data_errors import DataPlaneError, InvalidCommand, NotReady, S
 from foreman.core.mutations import MAX_KEY_BYTES, MAX_VALUE_BYTES, Version
 from foreman.workers.storage.finding import Finder
 from foreman.workers.storage.key_range import KeyRange, parse_key_range, show_key
-from foreman.workers.storage.link import Link
 from foreman.workers.storage.snapshot import Pair
 from foreman.workers.storage.store import Store
+from foreman.workers.wire.link import Link
 
 PAGE_KEYS: Final = 10_000
 PAGE_BYTES: Final = 1 << 20
@@ -119,18 +120,22 @@ class Refiller:
         """Until all is here. Raises what the replica or the disk answers."""
         store = self._store
         anew = not store.copying or self._is_too_old()
-        version = await self._look_at(link, self._not_before if anew else store.durable)
+        at = store.refill.next if store.refill is not None and not anew else store.keys.begin
+        version, part = await self._look_at(link, self._not_before if anew else store.durable, at or store.keys.begin)
         if anew and not self._stopping.is_set():
             await self._write(store.begin_refill(version))
             self._on_begun()
         while (refill := store.refill) is not None and refill.next is not None:
             if self._is_too_old():
                 raise ValueError(f"the logs begin at {self._not_before} now, and the copy at {refill.first}")
-            pairs, more, version = await self._page(link, refill.next, version)
-            checked(pairs, store.keys, refill.next, more=more)
+            if not part.contains(refill.next):
+                return False  # the rest is another's
+            pairs, more, version = await self._page(link, refill.next, part.end, version)
+            checked(pairs, part, refill.next, more=more)
             if self._stopping.is_set():
                 return False
-            await self._write(store.take_page(pairs, pairs[-1][0] + b"\0" if more else None, version))
+            rest = part.end if part.end != store.keys.end else None
+            await self._write(store.take_page(pairs, pairs[-1][0] + b"\0" if more else rest, version))
             self.failures.clear()
             self._show()
         self._on_copied()
@@ -150,30 +155,34 @@ class Refiller:
             self._failed_to_write = False
             self._report(None)
 
-    async def _look_at(self, link: Link, least: Version) -> Version:
-        """The replica's latest version. Nothing here is dropped for a replica that is not one to copy from: raises NotReady, ValueError."""
+    async def _look_at(self, link: Link, least: Version, at: bytes) -> tuple[Version, KeyRange]:
+        """The replica's latest version, and what it holds of our range, the key ``at`` among it.
+
+        Nothing here is dropped for a replica that is not one to copy from, or not all that is here already: raises NotReady, ValueError.
+        """
+        keys, has_data = self._store.keys, self._store.latest > 0 and self._store.refill is None
         info = await self._info(link)
         if info.get("id") == self._me:
             raise InvalidCommand("this is the worker itself")
         if info.get("refilling"):
             raise NotReady
-        held = [parse_key_range(each) for each in json.loads(info["key_ranges"])]
-        if not any(each.covers(self._store.keys.begin, self._store.keys.end) for each in held):
+        held = next((each for each in map(parse_key_range, json.loads(info["key_ranges"])) if each.contains(at)), None)
+        if held is None or (has_data and not held.covers(keys.begin, keys.end)):
             raise ValueError(f"it holds only the keys {info['key_ranges'][:200]}")
         latest = int(info["latest_version"])
         if latest < least:
             raise ValueError(f"it is at version {latest}, and what is wanted begins at {least}")
-        return latest
+        return latest, held.intersection(keys)
 
     async def _info(self, link: Link) -> dict[str, str]:
         answer = await link.call(b"INFO", b"id", b"latest_version", b"key_ranges", b"refilling", timeout_s=ANSWER_IN_S)
         lines = [line.partition(":") for line in answer.decode().splitlines() if line and not line.startswith("#")]
         return {name: value for name, _, value in lines}
 
-    async def _page(self, link: Link, begin: bytes, version: Version) -> tuple[list[Pair], bool, Version]:
-        """Pairs from ``begin`` on, whether there are more, and a version that is not older than they are."""
-        end = (b"", b"END", b"LAST") if self._store.keys.end is None else (self._store.keys.end,)
-        words = (b"RANGE", begin, *end, b"LIMIT", b"%d" % PAGE_KEYS, b"BYTES", b"%d" % PAGE_BYTES)
+    async def _page(self, link: Link, begin: bytes, end: bytes | None, version: Version) -> tuple[list[Pair], bool, Version]:
+        """Pairs from ``begin`` on, whether there are more before ``end``, and a version that is not older than they are."""
+        bound = (b"", b"END", b"LAST") if end is None else (end,)
+        words = (b"RANGE", begin, *bound, b"LIMIT", b"%d" % PAGE_KEYS, b"BYTES", b"%d" % PAGE_BYTES)
         try:
             answer = await link.call(*words, b"AT", b"%d" % version, timeout_s=ANSWER_IN_S)
         except VersionTooOld:

@@ -1,7 +1,7 @@
-"""One connection to a log or a replica: words out, answers in, in order.
+"""One connection to a log or a storage worker: words out, answers in, in order.
 
 Owns a socket and a parser. Over TCP it shows a certificate and says AUTH, as it is told to; a Unix socket's owner is proof enough. Lean
-on purpose (no redis-py): a worker that catches up spends its time in its own store.
+on purpose (no redis-py): a worker that catches up spends its time in its own store, and one that recovers has none to load libraries.
 """
 
 import asyncio
