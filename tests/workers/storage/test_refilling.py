@@ -183,6 +183,28 @@ async def test_nothing_is_dropped_for_a_replica_of_other_keys(cluster: Cluster, 
     assert await client.get("000") == b"latest"
 
 
+async def test_a_range_that_several_hold_is_copied_from_several(
+    cluster: Cluster, home: Path, start_worker: Start, connect: Connect
+) -> None:
+    """One has the first half, the other the second; writes go on, and the second one is a little behind the first."""
+    async with FakeReplica(home, "storage_8") as other:
+
+        def write() -> None:
+            other.version, other.pairs = cluster.replica.version, dict(cluster.replica.pairs)
+            cluster.push_some()
+
+        cluster.replica.page_keys, cluster.replica.before_page = 7, write
+        other.page_keys = 7
+        write()
+        other.key_ranges, cluster.replica.key_ranges = '[["050",null]]', '[["","050"]]'
+        worker = start_worker({**REPLICA, "replicas": ["storage_8", "storage_9"]}, begin=True)
+        await ready(worker)
+        client = connect(worker)
+        await wait_for(client, cluster.replica.version)
+        assert await everything(client, cluster.replica.version) == cluster.replica.pairs
+        assert max(cluster.replica.begins) < b"050" <= min(other.begins)
+
+
 async def test_a_copy_that_the_logs_have_left_behind_begins_anew(cluster: Cluster, start_worker: Start, connect: Connect) -> None:
     cluster.replica.pages = 3
     worker = start_worker(REPLICA, begin=True)

@@ -40,6 +40,11 @@ class KeyRange:
         begin, end = max(begin, self.begin), end if self.end is None else min(end, self.end)
         return (begin, end) if begin < end else None
 
+    def intersection(self, other: "KeyRange") -> "KeyRange":
+        """The keys that are in both; there are some."""
+        ends = [end for end in (self.end, other.end) if end is not None]
+        return KeyRange(max(self.begin, other.begin), min(ends, default=None))
+
     def outside(self) -> list[tuple[bytes, bytes]]:
         """All keys that are not here, as ranges."""
         below = [(b"", self.begin)] if self.begin else []
