@@ -16,8 +16,14 @@ from foreman.testing.cluster_simulator.redundancy import Redundancy
 from foreman.testing.cluster_simulator.simulated_directory import Store
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 
+CUTS: Final = (b"g", b"m", b"s")
 LEASE_S: Final = 3.0
 FAR_S: Final = 8.0
+
+
+def splits_by(chance: Random) -> tuple[bytes, ...]:
+    """Where the key space is cut: nowhere to three times."""
+    return tuple(sorted(chance.sample(CUTS, chance.randint(0, len(CUTS)))))
 
 
 class Stage(Protocol):
@@ -272,7 +278,8 @@ class Faults:
 
     async def _wish(self) -> None:
         before = self._stage.wishes[-1]
-        wish = ClusterSpec(self._chance.randint(1, 3), self._chance.randint(2, 3), before.splits, before.replace_after_s)
+        splits = before.splits if self._chance.random() < 0.3 else splits_by(self._chance)
+        wish = ClusterSpec(self._chance.randint(1, 3), self._chance.randint(2, 3), splits, before.replace_after_s)
         if wish != before:
             self._stage.say("people", f"wish {wish}")
             self._stage.wishes.append(wish)

@@ -17,7 +17,8 @@ from foreman.control.recovery.recovery import names_of
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.records import EpochRecord, Layout, Placement, decode
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
-from foreman.testing.cluster_simulator.simulated_workers import SimulatedLog, SimulatedStorage
+from foreman.testing.cluster_simulator.simulated_workers import SimulatedLog, SimulatedStorage, key_of
+from foreman.workers.storage.key_range import KeyRange
 
 KEYS = ClusterKeys("sim")
 
@@ -129,7 +130,7 @@ class Promises:
                 storage = self._nodes[member.node].workers.get(member.id)
                 _must(isinstance(storage, SimulatedStorage), f"{member.id} of layout {layout.epoch} is not on {member.node}")
                 assert isinstance(storage, SimulatedStorage)
-                self._check_member(storage, member.id, layout)
+                self._check_member(storage, member.id, layout, KeyRange(team.begin, team.end))
 
     def _check_log(self, log: SimulatedLog, name: str, layout: Layout) -> None:
         if log.lock.generation < layout.epoch:
@@ -140,15 +141,15 @@ class Promises:
             what = self.acknowledged.get(version)
             _must(what is None or log.records.get(version) == what, f"log {name} of layout {layout.epoch} lacks {version}")
 
-    def _check_member(self, storage: SimulatedStorage, name: str, layout: Layout) -> None:
-        """It holds all that the logs do not, and nothing else than was acknowledged."""
+    def _check_member(self, storage: SimulatedStorage, name: str, layout: Layout, keys: KeyRange) -> None:
+        """It holds all of its team's keys that the logs do not, and nothing else than was acknowledged."""
         if storage.lock.generation < layout.epoch:
             return  # it lost its disk
         if storage.lock.generation > layout.epoch:
             return  # the next recovery has it
         _must(storage.whole and storage.latest >= layout.durable_version, f"{name} serves, and does not hold the data")
         for version, what in self.acknowledged.items():
-            if version <= storage.latest:
+            if version <= storage.latest and keys.contains(key_of(what)):
                 _must(storage.data.get(version) == what, f"{name} has {storage.data.get(version)} at {version}, acknowledged was {what}")
 
 
@@ -161,5 +162,6 @@ def _shown_teams(layout: Layout) -> str:
     teams = []
     for team in layout.teams:
         joining = f", joining {', '.join(f'{each.worker.node}/{each.worker.id}' for each in team.joining)}" if team.joining else ""
-        teams.append(f"{', '.join(f'{member.node}/{member.id}' for member in team.members)}{joining}")
+        keys = f"{team.begin.decode()}-{(team.end or b'').decode()}: "
+        teams.append(f"{keys}{', '.join(f'{member.node}/{member.id}' for member in team.members)}{joining}")
     return "; ".join(teams)

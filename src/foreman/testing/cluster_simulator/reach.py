@@ -133,7 +133,7 @@ def _log_state(log: SimulatedLog) -> LogState:
 
 
 def _storage_state(storage: SimulatedStorage) -> StorageState:
-    return StorageState(storage.layout_epoch, storage.sound_durable, storage.latest)
+    return StorageState(storage.layout_epoch, storage.sound_durable, storage.latest, storage.keys)
 
 
 class ReachedNode:

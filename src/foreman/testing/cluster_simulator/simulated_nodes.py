@@ -201,11 +201,8 @@ class SimulatedNode:
             storage.durable = max(storage.durable, storage.latest - DURABLE_AFTER)
         elif logs:
             storage.whole = False
-            for endpoint in storage.replicas:
-                replica = self.seen(endpoint)
-                if isinstance(replica, SimulatedStorage) and replica.whole and replica.latest >= min(log.oldest for log in logs):
-                    storage.copy(replica)
-                    return
+            replicas = [replica for endpoint in storage.replicas if isinstance(replica := self.seen(endpoint), SimulatedStorage)]
+            storage.copy(replicas, min(log.oldest for log in logs))
 
     def seen(self, endpoint: str) -> SimulatedWorker | None:
         """The worker there, if one of this node can reach it now."""

@@ -1,15 +1,20 @@
 """Log and storage workers as far as a recovery can tell them from real ones: what they hold, what they forget in a crash, whom they obey.
 
-Pure. A transaction is its version and what it says, so that two histories which differ at one version are seen to differ. Storage workers
-hold everything through ``latest`` and forget what is above ``durable`` when they crash; logs forget nothing.
+Pure. A transaction is its version and what it says, so that two histories which differ at one version are seen to differ; it writes one
+key, that follows from what it says. Storage workers hold everything of their keys through ``latest`` and forget what is above ``durable``
+when they crash; logs forget nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from zlib import crc32
 
 from foreman.control.attempt import Attempt
 from foreman.control.ports import Following
 from foreman.core.data_errors import (
     DurableVersionAhead,
+    InvalidCommand,
     Locked,
     NewerEpochExists,
     NewerLockExists,
@@ -18,6 +23,13 @@ from foreman.core.data_errors import (
     VersionTooNew,
     VersionTooOld,
 )
+from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
+
+
+@lru_cache(maxsize=100_000)
+def key_of(what: str) -> bytes:
+    """The key that a transaction writes: a letter."""
+    return b"%c" % (ord("a") + crc32(what.encode()) % 26)
 
 
 @dataclass
@@ -87,8 +99,9 @@ class SimulatedLog:
 
 @dataclass
 class SimulatedStorage:
-    """``logs`` and ``replicas``: endpoints. ``whole`` False: it is still to be copied from a replica."""
+    """``logs`` and ``replicas``: endpoints. ``whole`` False: it is still to be copied from replicas."""
 
+    keys: KeyRange = ALL_KEYS
     layout_epoch: int = 0
     durable: int = 0
     latest: int = 0
@@ -112,22 +125,37 @@ class SimulatedStorage:
             raise NotLocked
         if following.reset or not self.whole:
             self.data, self.durable, self.latest, self.whole = {}, 0, 0, True
+        elif self.durable and not self.keys.covers(following.key_range.begin, following.key_range.end):
+            raise InvalidCommand("key_range is wider than what this worker holds")
         if self.durable > max(version, following.last):
             raise DurableVersionAhead(self.durable, max(version, following.last))
         self._forget_after(max(version, self.durable))
+        self.keys = following.key_range
+        self.data = {each: what for each, what in self.data.items() if self.keys.contains(key_of(what))}
         self.logs, self.replicas = tuple(following.logs.values()), following.replicas
         self.layout_epoch, self.lock.held, self.unlocked_with = attempt.epoch, False, told
 
     def follow(self, log: SimulatedLog) -> None:
         """Everything that the log has and this lacks."""
         for version in range(self.latest + 1, log.last + 1):
-            if version in log.records:
+            if version in log.records and self.keys.contains(key_of(log.records[version])):
                 self.data[version] = log.records[version]
         self.latest = max(self.latest, log.last)
 
-    def copy(self, replica: "SimulatedStorage") -> None:
-        self.data = {version: what for version, what in replica.data.items() if version <= replica.latest}
-        self.durable = self.latest = replica.latest
+    def copy(self, replicas: "Iterable[SimulatedStorage]", oldest: int) -> None:
+        """From those that are whole and have what the logs, from ``oldest`` on, do not; if all keys can be had from them."""
+        sources: list[SimulatedStorage] = []
+        at: bytes | None = self.keys.begin
+        able = [each for each in replicas if each is not self and each.whole and each.latest >= oldest]
+        while at is not None and (self.keys.end is None or at < self.keys.end):
+            source = next((each for each in able if each.keys.contains(at)), None)
+            if source is None:
+                return
+            sources.append(source)
+            at = source.keys.end
+        self.durable = self.latest = min(source.latest for source in sources)
+        copied = (pair for source in sources for pair in source.data.items())
+        self.data = {version: what for version, what in copied if version <= self.latest and self.keys.contains(key_of(what))}
         self.whole = True
 
     def crash(self) -> None:

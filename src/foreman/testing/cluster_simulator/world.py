@@ -18,7 +18,7 @@ from foreman.directory.port import Put
 from foreman.directory.records import ClusterSpec, Layout, LeaderRecord, Placement, encode
 from foreman.testing.cluster_simulator import virtual_time
 from foreman.testing.cluster_simulator.client import Client
-from foreman.testing.cluster_simulator.faults import LEASE_S, Faults
+from foreman.testing.cluster_simulator.faults import LEASE_S, Faults, splits_by
 from foreman.testing.cluster_simulator.network import Host, Network
 from foreman.testing.cluster_simulator.promises import KEYS, BrokenPromise, Promises
 from foreman.testing.cluster_simulator.reach import Reach
@@ -26,6 +26,7 @@ from foreman.testing.cluster_simulator.simulated_directory import SimulatedDirec
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 from foreman.testing.cluster_simulator.simulated_workers import SimulatedStorage
 from foreman.testing.cluster_simulator.transcript import Line, Transcript, shown
+from foreman.workers.storage.key_range import KeyRange
 
 __all__ = ["BrokenPromise", "Simulation", "Told", "simulate"]
 
@@ -73,8 +74,7 @@ class Simulation:
             self.nodes[f"n{number}"] = SimulatedNode(
                 f"n{number}", f"d{number}", self.store, self.network, self.nodes, mind=self._coordinate, on_made=self.promises.made
             )
-        splits = (b"m",) * self.chance.randint(0, 1)
-        drawn = ClusterSpec(self.chance.randint(1, 3), self.chance.randint(2, 3), splits, REPLACE_AFTER_S)
+        drawn = ClusterSpec(self.chance.randint(1, 3), self.chance.randint(2, 3), splits_by(self.chance), REPLACE_AFTER_S)
         self.wishes = [wish or drawn]
         self.client = Client(Reach(Host("client"), self.nodes, self.network, self.promises), self.chance)
         self.faults = Faults(self)
@@ -166,8 +166,12 @@ class Simulation:
         running = {Placement(id, node.id) for node in self.nodes.values() for id in node.workers}
         if running != names_of(layout):
             return f"what runs is not what the layout names: {running ^ names_of(layout)}"
-        members = [self.nodes[member.node].workers[member.id] for team in layout.teams for member in team.members]
-        behind = [each for each in members if isinstance(each, SimulatedStorage) and each.latest < self.promises.newest - 5]
+        held = [
+            (KeyRange(team.begin, team.end), self.nodes[member.node].workers[member.id]) for team in layout.teams for member in team.members
+        ]
+        if any(isinstance(each, SimulatedStorage) and each.keys != keys for keys, each in held):
+            return "a member holds other keys than its team's"
+        behind = [each for _, each in held if isinstance(each, SimulatedStorage) and each.latest < self.promises.newest - 5]
         return "a member is behind" if behind or self.promises.newest <= layout.last_version else None
 
 
