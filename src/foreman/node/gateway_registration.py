@@ -42,6 +42,8 @@ class Registration:
         self._lease: Lease | None = None
         self._mod_revision = 0
         self._standing: dict[bytes, bytes] = {}
+        self._entries: dict[str, tuple[ServiceRecord, bytes, bytes]] = {}
+        """Key and value of each service as last wanted: one change among a thousand services encodes one."""
 
     @property
     def keep_alive_every_s(self) -> float:
@@ -114,7 +116,13 @@ class Registration:
         return self._lease
 
     def _wanted(self, truth: Truth, health: HealthRecord | None) -> dict[bytes, bytes]:
-        wanted = {self._keys.service(self._node.id, service.name): encode(service) for service in truth.values()}
+        before, self._entries = self._entries, {}
+        for id, service in truth.items():
+            entry = before.get(id)
+            if entry is None or entry[0] is not service:
+                entry = service, self._keys.service(self._node.id, service.name), encode(service)
+            self._entries[id] = entry
+        wanted = {key: value for _, key, value in self._entries.values()}
         return wanted if health is None else {**wanted, self._keys.health(self._node.id): encode(health)}
 
     async def _write(
