@@ -61,27 +61,37 @@ class ClusterView:
         return [node for id, node in sorted(self.nodes.items()) if capability in node.capabilities and id not in self.draining]
 
     def fingerprint(self) -> Fingerprint:
-        """All that a recovery depends on: it is of no use to try a failed one again before this has changed."""
-        nodes = tuple((id, node.capabilities, node.fault_domain, node.incarnation) for id, node in sorted(self.nodes.items()))
-        services = tuple(sorted((place.node, place.id) for place in self.services))
-        return (nodes, services, tuple(sorted(self.draining)), self.spec)
+        """All that a recovery depends on: it is of no use to try a failed one again before this has changed.
+
+        The maps themselves, which two views share when nothing in them changed: to compare them costs nothing then.
+        """
+        return (self.nodes, self.services, self.draining, self.spec)
 
 
 class ClusterFold:
-    """Keeps the decoded records; each change costs what it changed."""
+    """Keeps the decoded records. A change costs what it changed: views share the maps that it left as they were."""
 
     def __init__(self, keys: ClusterKeys) -> None:
         self._keys = keys
         self._prefix = keys.everything.begin
-        self._records: dict[bytes, Record] = {}
-        self._revisions: dict[bytes, int] = {}
-        self._bad: dict[bytes, str] = {}
+        self._forget()
+
+    def _forget(self) -> None:
         self._revision = 0
+        self._records: dict[bytes, Record] = {}
+        self._bad: dict[bytes, str] = {}
+        self._revisions: dict[bytes, int] = {}
+        self._nodes: dict[str, NodeRecord] = {}
+        self._services: dict[Placement, ServiceRecord] = {}
+        self._health: dict[str, HealthRecord] = {}
+        self._requests: dict[str, WorkerRequest] = {}
+        self._draining: frozenset[str] = frozenset()
+        self._shared: set[str] = set()
 
     def see(self, news: Snapshot | Changes) -> ClusterView:
         """The view after a whole snapshot (which replaces all that was known) or some changes."""
         if isinstance(news, Snapshot):
-            self._records, self._revisions, self._bad = {}, {}, {}
+            self._forget()
             self._take(news.entries)
         else:
             self._take(news.events)
@@ -89,17 +99,67 @@ class ClusterFold:
         return self._view()
 
     def _take(self, events: Iterable[KeyValue | Deleted]) -> None:
+        self._unshare("_revisions")
         for event in events:
             self._bad.pop(event.key, None)
-            self._records.pop(event.key, None)
             self._revisions.pop(event.key, None)
+            old = self._records.pop(event.key, None)
+            if old is not None:
+                self._remove(old)
             if isinstance(event, KeyValue):
                 self._revisions[event.key] = event.mod_revision
                 try:
-                    if (record := self._decode(event)) is not None:
-                        self._records[event.key] = record
+                    record = self._decode(event)
                 except InvalidRecord as error:
                     self._bad[event.key] = str(error)
+                else:
+                    if record is not None:
+                        self._records[event.key] = record
+                        self._add(record)
+
+    def _add(self, record: Record) -> None:
+        match record:
+            case NodeRecord():
+                self._unshare("_nodes")
+                self._nodes[record.id] = record
+            case ServiceRecord():
+                self._unshare("_services")
+                self._services[Placement(record.id, record.node)] = record
+            case HealthRecord():
+                self._unshare("_health")
+                self._health[record.node] = record
+            case WorkerRequest():
+                self._unshare("_requests")
+                self._requests[record.id] = record
+            case DrainRecord():
+                self._draining |= {record.node}
+            case LeaderRecord() | EpochRecord() | IdentityRecord() | ClusterSpec() | Layout() | StatusRecord() | StoryRecord():
+                pass  # one of each, found by its key
+
+    def _remove(self, record: Record) -> None:
+        match record:
+            case NodeRecord():
+                self._unshare("_nodes")
+                self._nodes.pop(record.id, None)
+            case ServiceRecord():
+                self._unshare("_services")
+                self._services.pop(Placement(record.id, record.node), None)
+            case HealthRecord():
+                self._unshare("_health")
+                self._health.pop(record.node, None)
+            case WorkerRequest():
+                self._unshare("_requests")
+                self._requests.pop(record.id, None)
+            case DrainRecord():
+                self._draining -= {record.node}
+            case LeaderRecord() | EpochRecord() | IdentityRecord() | ClusterSpec() | Layout() | StatusRecord() | StoryRecord():
+                pass
+
+    def _unshare(self, name: str) -> None:
+        """Before a map is changed: what a view was given stays as it is."""
+        if name in self._shared:
+            self._shared.discard(name)
+            setattr(self, name, dict(getattr(self, name)))
 
     def _decode(self, event: KeyValue) -> Record | None:
         """The record; None for a key of a later version of this program."""
@@ -119,17 +179,17 @@ class ClusterFold:
 
     def _view(self) -> ClusterView:
         keys, records = self._keys, self._records
-        every = records.values()
         leader, epoch, spec = records.get(keys.leader), records.get(keys.epoch), records.get(keys.spec)
         identity = records.get(keys.identity)
         layout, status, story = records.get(keys.layout), records.get(keys.status), records.get(keys.story)
+        self._shared = {"_nodes", "_services", "_health", "_requests", "_revisions"}
         return ClusterView(
             revision=self._revision,
-            nodes={record.id: record for record in every if isinstance(record, NodeRecord)},
-            services={Placement(record.id, record.node): record for record in every if isinstance(record, ServiceRecord)},
-            health={record.node: record for record in every if isinstance(record, HealthRecord)},
-            requests={record.id: record for record in every if isinstance(record, WorkerRequest)},
-            draining=frozenset(record.node for record in every if isinstance(record, DrainRecord)),
+            nodes=self._nodes,
+            services=self._services,
+            health=self._health,
+            requests=self._requests,
+            draining=self._draining,
             leader=leader if isinstance(leader, LeaderRecord) else None,
             epoch=epoch.epoch if isinstance(epoch, EpochRecord) else 0,
             spec=spec if isinstance(spec, ClusterSpec) else None,
@@ -137,7 +197,7 @@ class ClusterFold:
             status=status if isinstance(status, StatusRecord) else None,
             story=story if isinstance(story, StoryRecord) else StoryRecord(()),
             identity=identity.id if isinstance(identity, IdentityRecord) else None,
-            revisions=dict(self._revisions),
+            revisions=self._revisions,
             unreadable=tuple(why for _, why in sorted(self._bad.items())),
         )
 
