@@ -11,10 +11,12 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
 from foreman.api.client import RemoteForeman
+from foreman.cli.certificates import Authority, Use, new_authority
 from foreman.control.cluster_view import ClusterView, view_of
 from foreman.core.errors import ForemanError
 from foreman.core.mutations import Mutation, Set
@@ -32,6 +34,14 @@ HEALED_WITHIN_S: Final = 40.0
 """The lease, the rest of a start on a busy machine, and the recovery."""
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Where a node runs. ``host``: its address. ``inside``: what is put before a command so that it runs there."""
+
+    host: str = "127.0.0.1"
+    inside: tuple[str, ...] = ()
+
+
 @dataclass
 class RealNode:
     """``info``: from when it was last up. ``program``: what python is told to run."""
@@ -43,10 +53,11 @@ class RealNode:
     process: "subprocess.Popen[bytes] | None" = None
     info: NodeInfo | None = None
     pids: set[int] = field(default_factory=set)
+    machine: Machine = Machine()
     program: tuple[str, ...] = PROGRAM
 
     async def up(self) -> None:
-        command = [sys.executable, *self.program, "up", "--config", str(self.config)]
+        command = [*self.machine.inside, sys.executable, *self.program, "up", "--config", str(self.config)]
         self.process = subprocess.Popen(command, stdout=self.output, stderr=self.output, start_new_session=True)
         await wait_until_async(self._answers, timeout_s=20.0, what=f"{self.name} answers")
 
@@ -137,7 +148,8 @@ class RealCluster:
     async def endpoint(self, worker: Placement) -> str:
         node = next(node for node in self.nodes.values() if node.id == worker.node)
         async with RemoteForeman.connect(node.data) as foreman:
-            endpoint = (await foreman.info(worker.id)).endpoint
+            info = await foreman.info(worker.id)
+        endpoint = info.local_endpoint or info.endpoint
         assert endpoint is not None
         return endpoint
 
@@ -198,25 +210,27 @@ async def real_cluster(
     *,
     tls: bool = False,
     directory: str | None = None,
+    machines: Mapping[str, Machine] | None = None,
     program: tuple[str, ...] = PROGRAM,
     lease_s: float = LEASE_S,
 ) -> AsyncIterator[RealCluster]:
-    """``tls``: the nodes reach one another over TCP, each showing a certificate of one authority.
+    """``tls``: nodes and workers reach one another over TCP, each showing a certificate of one authority.
 
-    ``directory``: its URL; one SQLite file when not given.
+    ``directory``: its URL; one SQLite file when not given. ``machines``: where each node runs; all of them here when not given.
     """
     url = directory or f"sqlite:{folder / 'directory.db'}"
+    at = machines or dict.fromkeys(names, Machine())
     if tls:
-        _make_certificates(folder, names)
+        _make_certificates(folder, at)
     nodes: dict[str, RealNode] = {}
     for name in names:
         config = folder / f"{name}.toml"
         config.write_text(
             f'[node]\ndata = "{folder / name}"\ncluster = "{CLUSTER}"\nfault_domain = "{name}"\n'
-            f"{_listening(folder, name) if tls else ''}"
+            f"{_listening(folder, name, at[name].host) if tls else ''}"
             f'[directory]\nurl = "{url}"\nlease = "{lease_s}s"\n'
         )
-        nodes[name] = RealNode(name, folder / name, config, (folder / f"{name}.log").open("ab"), program=program)
+        nodes[name] = RealNode(name, folder / name, config, (folder / f"{name}.log").open("ab"), machine=at[name], program=program)
     try:
         await asyncio.gather(*(node.up() for node in nodes.values()))
         yield RealCluster(nodes, url)
@@ -226,17 +240,28 @@ async def real_cluster(
             node.output.close()
 
 
-def _make_certificates(folder: Path, names: tuple[str, ...]) -> None:
-    commands = [
-        ["ca", "--out", str(folder / "certificates")],
-        *(["node", name, "--ca", str(folder / "certificates"), "--host", "127.0.0.1"] for name in names),
-    ]
-    for command in commands:
-        subprocess.run([sys.executable, "-m", "foreman", "cert", *command], check=True, capture_output=True, timeout=30)
+def _make_certificates(folder: Path, machines: Mapping[str, Machine]) -> None:
+    """What `foreman cert` makes for these nodes and a client, without a process for each."""
+    now, there = datetime.now(UTC), folder / "certificates"
+    made = new_authority("test authority", now=now, days=2)
+    authority = Authority.read(made.certificate, made.key)
+    issued = {name: authority.issue(name, Use.NODE, [machine.host], now=now, days=1) for name, machine in machines.items()}
+    there.mkdir(mode=0o700)
+    (there / "ca.pem").write_bytes(made.certificate)
+    for name, each in {**issued, "client": authority.issue("client", Use.CLIENT, [], now=now, days=1)}.items():
+        (there / f"{name}.pem").write_bytes(each.certificate)
+        (there / f"{name}.key").write_bytes(each.key)
 
 
-def _listening(folder: Path, name: str) -> str:
+def shown_by(folder: Path, name: str) -> dict[str, dict[str, str]]:
+    """The certificate of a node or of the client, as params of a worker or of a client of workers."""
     there = folder / "certificates"
+    return {"tls": {"certificate": f"{there / name}.pem", "key": f"{there / name}.key", "client_ca": f"{there / 'ca.pem'}"}}
+
+
+def _listening(folder: Path, name: str, host: str) -> str:
+    tls = shown_by(folder, name)["tls"]
     return (
-        f'listen = ["127.0.0.1:0"]\ntls = {{ cert = "{there / name}.pem", key = "{there / name}.key", client_ca = "{there / "ca.pem"}" }}\n'
+        f'listen = ["{host}:0"]\ntls = {{ cert = "{tls["certificate"]}", key = "{tls["key"]}", client_ca = "{tls["client_ca"]}" }}\n'
+        f'[data_plane]\nlisten = "{host}"\n'
     )
