@@ -29,8 +29,7 @@ class ClusterClient:
     def __init__(self, layouts: Layouts, *, timeout: float = DEFAULT_TIMEOUT_S, security: Mapping[str, Any] | None = None) -> None:
         self._timeout_s = timeout
         self._newest = Newest(layouts)
-        options: dict[str, Any] = {"security": security}
-        self._writer, self._reader = ClusterWriter(self._newest, options), ClusterReader(self._newest, options)
+        self._writer, self._reader = ClusterWriter(self._newest, security), ClusterReader(self._newest, security)
 
     async def __aenter__(self) -> Self:
         self._newest.begin()

@@ -5,7 +5,7 @@ read is made again, by the layout of then. A layout that has gone is closed when
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from foreman.core.data_errors import NotReady, VersionTooNew, WrongKeyRange
@@ -26,9 +26,9 @@ _AGAIN: Final = (ForemanUnavailable, ForemanTimeout, WorkerNotFound, NotReady, W
 class _Era:
     """The teams of one layout."""
 
-    def __init__(self, layout: ClusterLayout, options: dict[str, Any]) -> None:
+    def __init__(self, layout: ClusterLayout, security: Mapping[str, Any] | None) -> None:
         self.layout = layout
-        self._clients = [StorageClient.connect(team.members, timeout=TRY_S, **options) for team in layout.teams]
+        self._clients = [StorageClient.connect(team.members, timeout=TRY_S, security=security) for team in layout.teams]
         self._readers = 0
         self._nobody = asyncio.Event()
         self._nobody.set()
@@ -59,10 +59,10 @@ class _Era:
 
 
 class ClusterReader:
-    """``options`` go to :meth:`StorageClient.connect`."""
+    """``security``: as StorageClient's."""
 
-    def __init__(self, newest: Newest, options: dict[str, Any]) -> None:
-        self._newest, self._options = newest, options
+    def __init__(self, newest: Newest, security: Mapping[str, Any] | None) -> None:
+        self._newest, self._security = newest, security
         self._era: _Era | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -141,7 +141,7 @@ class ClusterReader:
         layout = await self._newest.after(-1)
         era = self._era
         if era is None or era.layout is not layout:
-            self._era = _Era(layout, self._options)
+            self._era = _Era(layout, self._security)
             if era is not None:
                 task = asyncio.create_task(era.close(at_once=False))
                 self._closing.add(task)

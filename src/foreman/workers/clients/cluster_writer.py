@@ -8,15 +8,14 @@ That needs one writer at a time: a second one has its pushes refused, or this on
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from foreman.core.data_errors import Locked, NewerEpochExists, NotReady, StorageFault, TooManyParked, TransactionOutOfOrder
 from foreman.core.errors import ForemanError, ForemanTimeout, ForemanUnavailable, WorkerNotFound
 from foreman.core.mutations import Mutation, Version
 from foreman.workers.clients.cluster_layout import ClusterLayout, Newest
-from foreman.workers.clients.log_client import LogClient
-from foreman.workers.clients.log_set import LogSet
+from foreman.workers.clients.log_pipe import LogPipe
 from foreman.workers.wire.transactions import encode_transaction
 
 MAX_IN_FLIGHT: Final = 200
@@ -25,7 +24,7 @@ MAX_IN_FLIGHT: Final = 200
 FIRST_PAUSE_S: Final = 0.02
 LAST_PAUSE_S: Final = 0.5
 TRY_S: Final = 5.0
-"""How long one log is tried before its place is looked up anew."""
+"""After which a log that is silent is given up, and its place looked up anew."""
 
 _WAIT: Final = (Locked, NewerEpochExists, NotReady, StorageFault, TooManyParked, ForemanUnavailable, ForemanTimeout, WorkerNotFound)
 """After these there will be another layout, or the same one works again."""
@@ -45,48 +44,58 @@ class AcknowledgedLost(ForemanError, code="acknowledged_lost", status=500, field
 class _Era:
     """The logs of one layout, and the pushes that are under way to them."""
 
-    def __init__(self, layout: ClusterLayout, options: dict[str, Any]) -> None:
+    def __init__(self, layout: ClusterLayout, security: Mapping[str, Any] | None) -> None:
         self.layout = layout
-        self.logs = LogSet.connect(layout.logs, timeout=TRY_S, **options)
-        self._pushes: set[asyncio.Task[None]] = set()
+        self._logs = [LogPipe(log, security, TRY_S) for log in layout.logs]
+        self._pushes: set[asyncio.Future[Any]] = set()
 
     async def push(self, version: Version, transaction: bytes) -> bool:
         """Whether every log has it; False: the era has ended meanwhile. Raises what a log refused it with."""
-        task = asyncio.create_task(self.logs.push_encoded(version, version - 1, transaction, epoch=self.layout.epoch))
-        self._pushes.add(task)
+        pushing = asyncio.ensure_future(self._on_all(version, version - 1, transaction))
+        self._pushes.add(pushing)
         try:
-            await asyncio.wait({task})
+            await asyncio.wait({pushing})
         finally:
-            self._pushes.discard(task)
-            task.cancel()
-        if task.cancelled():
+            self._pushes.discard(pushing)
+            pushing.cancel()
+        if pushing.cancelled():
             return False
-        task.result()
+        pushing.result()
         return True
 
     async def level(self) -> Version:
         """The end of the longest log, once all logs have what it has: a writer that died may have reached some of them only."""
-        logs = self.logs.logs
-        lasts = [int((await log.info("last_version"))["last_version"]) for log in logs]
+        lasts = [await log.last_version() for log in self._logs]
         low, high = min(lasts), max(lasts)
-        longest: LogClient = logs[lasts.index(high)]
+        longest = self._logs[lasts.index(high)]
         while low < high:
-            for version, transaction in await longest.pull_encoded(low, last=high):
-                await self.logs.push_encoded(version, low, transaction, epoch=self.layout.epoch)
+            for version, transaction in await longest.pull(low, high):
+                await self._on_all(version, low, transaction)
                 low = version
         return high
 
+    async def _on_all(self, version: Version, previous: Version, transaction: bytes) -> None:
+        """Raises what the first log that refused said, after the others have answered."""
+        pushes = (log.push(version, previous, transaction, epoch=self.layout.epoch) for log in self._logs)
+        for outcome in await asyncio.gather(*pushes, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def close(self) -> None:
+        for log in self._logs:
+            await log.close()
+
     def end(self) -> None:
         """Every push under way comes back with False."""
-        for task in self._pushes:
-            task.cancel()
+        for pushing in self._pushes:
+            pushing.cancel()
 
 
 class ClusterWriter:
-    """``options`` go to :meth:`LogClient.connect`."""
+    """``security``: as LogClient's."""
 
-    def __init__(self, newest: Newest, options: dict[str, Any]) -> None:
-        self._newest, self._options = newest, options
+    def __init__(self, newest: Newest, security: Mapping[str, Any] | None) -> None:
+        self._newest, self._security = newest, security
         self._era: _Era | None = None
         self._ended: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
@@ -138,7 +147,7 @@ class ClusterWriter:
     # --- the layout ---
 
     def _see(self, layout: ClusterLayout) -> None:
-        old, self._era = self._era, _Era(layout, self._options)
+        old, self._era = self._era, _Era(layout, self._security)
         if self._opened and layout.last_version < self._acknowledged:
             self._broken = AcknowledgedLost(self._acknowledged, layout.last_version)
         if self._opened and layout.last_version > self._last:  # what is there is not ours, though some of the versions are
@@ -149,7 +158,7 @@ class ClusterWriter:
     def _retire(self, era: _Era) -> None:
         era.end()
         self._ended = [task for task in self._ended if not task.done()]
-        self._ended.append(asyncio.create_task(era.logs.close()))
+        self._ended.append(asyncio.create_task(era.close()))
 
     async def _open(self) -> None:
         """Find out, once, where the versions go on."""

@@ -40,6 +40,18 @@ class Unreachable(ForemanUnavailable, code="worker_unreachable"):
         return f"the worker at {self.address} does not answer: {self.reason}"
 
 
+async def endpoint_of(where: Where) -> str:
+    """Where it listens now, the shortest way. Raises Unreachable: it has not told yet; and what the foreman raises."""
+    if isinstance(where, str):
+        return where
+    foreman, id = where
+    info = await foreman.info(id)
+    endpoint = info.local_endpoint or info.endpoint
+    if endpoint is None:
+        raise Unreachable(id, "it has told no endpoint yet")
+    return endpoint
+
+
 class _TlsConnection(redis.SSLConnection):
     """One that trusts our authority alone: redis-py's own context trusts every authority of the system as well."""
 
@@ -83,18 +95,8 @@ class Replica:
         if self._redis is None:
             async with self._connecting:
                 if self._redis is None:
-                    self._redis = self._pool(await self._endpoint())
+                    self._redis = self._pool(await endpoint_of(self._where))
         return self._redis
-
-    async def _endpoint(self) -> str:
-        if isinstance(self._where, str):
-            return self._where
-        foreman, id = self._where
-        info = await foreman.info(id)
-        endpoint = info.local_endpoint or info.endpoint
-        if endpoint is None:
-            raise Unreachable(id, "it has told no endpoint yet")
-        return endpoint
 
     def _pool(self, endpoint: str) -> "redis.Redis":
         """Raises Unreachable when there is nothing to show: certificate or password cannot be read."""

@@ -21,6 +21,8 @@ from foreman.workers.storage.selectors import KeySelector
 FIRST_PAUSE_S: Final = 0.02
 LAST_PAUSE_S: Final = 0.5
 
+_OPTIONS: Final = frozenset({b"AT", b"WAIT"})
+
 Pairs = list[tuple[bytes, bytes]]
 _ANOTHER_MAY: Final = (Unreachable, NotReady, TooManyParked, VersionTooNew, VersionTooOld, WrongKeyRange)
 """Answers after which another replica is worth asking."""
@@ -89,9 +91,10 @@ class StorageClient:
         """The values in the order of the keys, all at the same version."""
         if not keys:
             return []
-        # The last keys may look like an option (AT, 5); an empty one after them does not, and ends the search for options.
-        values: list[bytes | None] = await self._read(b"MGET", *keys, b"", *_at(version))
-        return values[:-1]
+        # The last keys may look like an option (AT, 5); then the first of them again, which no number follows, ends the search for options.
+        ends_it = keys[-2:-1] if len(keys) > 1 and keys[-2].upper() in _OPTIONS and keys[-1].isdigit() else ()
+        values: list[bytes | None] = await self._read(b"MGET", *keys, *ends_it, *_at(version))
+        return values[: len(keys)]
 
     async def get_range(
         self,
