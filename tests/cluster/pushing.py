@@ -30,9 +30,10 @@ class Pushing:
         while True:
             try:
                 layout = await self._cluster.serving()
-                endpoints = [await self._cluster.endpoint(log) for log in layout.logs]
+                async with asyncio.timeout(PUSH_WITHIN_S):
+                    endpoints = [await self._cluster.endpoint(log) for log in layout.logs]
                 await self._push_by(layout, endpoints)
-            except (ForemanError, AssertionError):  # a recovery is under way, or nobody knows the layout: again
+            except (ForemanError, AssertionError, TimeoutError):  # a recovery is under way, or nobody knows the layout: again
                 await asyncio.sleep(PACE_S)
 
     async def _push_by(self, layout: Layout, endpoints: list[str]) -> None:

@@ -68,12 +68,12 @@ async def it_is_said(cluster: RealCluster, *, before: set[int]) -> None:
     await wait_until_async(lambda: all_are_there(cluster), timeout_s=60.0, what="every node is registered again")
     stalls = await stalled_lines(cluster)
 
-    async def said_again() -> ClusterView | None:
+    async def said_again() -> tuple[ClusterView, ...]:
         view = await cluster.view()
         more = await stalled_lines(cluster) >= stalls + 2
-        return view if more and view.status is not None and view.status.state == "stalled" else None
+        return (view,) if more and view.status is not None and view.status.state == "stalled" else ()
 
-    view = await wait_until_async(said_again, timeout_s=60.0, what="the loss is said, once more than by those who had begun before")
+    [view] = await wait_until_async(said_again, timeout_s=60.0, what="the loss is said, once more than by those who had begun before")
     assert view.status is not None
     assert "emptied or replaced" in view.status.why
     assert view.layout is None

@@ -2,10 +2,14 @@
 
 Only after the new layout stands, as the directory itself proves; only workers that a director made, in an epoch that is over or in this
 one (attempt.py says why those are spent for good). Whether they are gone the foreman proves, by their exit and the way of their
-directory; what a node did not do is done when it is seen again.
+directory; what a node did not do in a moment is done beside the watch, which must not wait for it.
 
 Stalls: never. Follows: nothing; the recovery is complete.
 """
+
+import asyncio
+from contextlib import suppress
+from typing import Final
 
 from foreman.control.attempt import is_spent
 from foreman.control.recovery.outcome import Completed, Outcome
@@ -15,11 +19,15 @@ from foreman.core.errors import ForemanError, WorkerNotFound
 from foreman.directory.errors import DirectoryError
 from foreman.directory.records import Layout, NodeRecord, decode
 
+WITHIN_S: Final = 1.0
+
 
 async def clean_up(recovery: Recovery) -> Outcome:
     """The phase."""
     assert recovery.layout is not None
-    await remove_spent(recovery.tools, recovery.layout, list(recovery.view.nodes.values()))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(WITHIN_S):
+            await remove_spent(recovery.tools, recovery.layout, list(recovery.view.nodes.values()))
     return Completed()
 
 
