@@ -67,13 +67,13 @@ def client(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[
 
     @functools.wraps(command)
     def run(**arguments: Any) -> None:
-        said = Target(**{name: arguments.pop(name) for name in _OPTIONS})
-        code = asyncio.run(_connected(command, _target(said), arguments))
+        said = Target(**{name: arguments.pop(name) for name in OPTIONS})
+        code = asyncio.run(_connected(command, chosen(said), arguments))
         if code:
             raise typer.Exit(code)
 
     option = inspect.Parameter.KEYWORD_ONLY
-    added = [inspect.Parameter(name, option, default=None, annotation=form) for name, form in _OPTIONS.items()]
+    added = [inspect.Parameter(name, option, default=None, annotation=form) for name, form in OPTIONS.items()]
     every = [parameter.replace(kind=option) for parameter in parameters] + added
     del run.__wrapped__  # Typer would read the signature of what is wrapped
     run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
@@ -90,7 +90,8 @@ def remember(target: Target) -> None:
     before_command = target
 
 
-def _target(said: Target) -> Target:
+def chosen(said: Target) -> Target:
+    """What the options of a command mean, with those before it and the environment."""
     if said.data and said.address:
         raise typer.BadParameter("give --data or --address, not both")
     return said.over(before_command).over(Target.of_environment())

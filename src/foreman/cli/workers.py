@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
         app.command(command.__name__, rich_help_panel="Workers")(client(command))
 
 
-def _checked(texts: list[str] | None) -> list[str]:
+def checked_params(texts: list[str] | None) -> list[str]:
     """As usage, before anything is connected to."""
     for text in texts or ():
         if not text.partition("=")[0] or "=" not in text:
@@ -31,7 +31,8 @@ def _checked(texts: list[str] | None) -> list[str]:
     return list(texts or ())
 
 
-def _params(texts: list[str]) -> dict[str, Any]:
+def params_of(texts: list[str]) -> dict[str, Any]:
+    """Each value as JSON, or else as the text it is."""
     params: dict[str, Any] = {}
     for name, _, value in (text.partition("=") for text in texts):
         try:
@@ -46,7 +47,7 @@ async def new(
     id: NewId,
     kind: Annotated[str, typer.Option("--kind", "-k", help="log, storage, or a kind from foreman.toml.", show_default=False)],
     param: Annotated[
-        list[str] | None, typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=_checked)
+        list[str] | None, typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=checked_params)
     ] = None,
     timeout: Within = 30.0,
     json: AsJson = False,  # noqa: FBT002 (an option on the command line)
@@ -57,7 +58,7 @@ async def new(
 
     Examples:  foreman new log_1 --kind log  ·  foreman new storage_1 -k storage -p 'logs=["log_1"]'
     """
-    params = _params(param or [])
+    params = params_of(param or [])
     async with doing(f"creating {id}"):
         ref = await foreman.new_worker(id, kind, params, timeout=timeout)
     if json:
@@ -145,8 +146,8 @@ async def _removed(foreman: Foreman, ids: list[str], timeout: float) -> dict[str
 
 
 def exit_code_of(error: ForemanError) -> int:
-    """1: it failed. 69: the node cannot be reached. 75: not done in time (sysexits.h: EX_UNAVAILABLE, EX_TEMPFAIL)."""
-    return {"unavailable": 69, "timeout": 75}.get(error.code, 1)
+    """1: it failed. 69: the node, or the directory, cannot be reached. 75: not done in time (sysexits.h: EX_UNAVAILABLE, EX_TEMPFAIL)."""
+    return {"unavailable": 69, "directory_unavailable": 69, "timeout": 75}.get(error.code, 1)
 
 
 async def restart(foreman: Foreman, id: Id, timeout: Within = 30.0) -> None:

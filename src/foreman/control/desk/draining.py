@@ -28,3 +28,13 @@ def hindrances(node: str, view: ClusterView) -> list[str]:
     if told is None:
         return [*nowhere, "nobody directs the cluster"]
     return [*nowhere, *([f"the director is stalled: {told.why}"] if told.state == "stalled" else [])]
+
+
+def is_drained(node: str, view: ClusterView) -> bool:
+    """Whether nothing of the layout is there, nor can come there any more, when the node was being drained before ``view`` was read.
+
+    A recovery takes its epoch before it reads what it plans with. So one that could still place something there, because it has not seen
+    the drain, has an epoch above the layout's already.
+    """
+    settled = view.spec is None or (view.layout is not None and view.epoch == view.layout.epoch)
+    return settled and not left_on(node, view)
