@@ -57,7 +57,7 @@ class Target:
         return cls(None if address else said("DATA"), address, said("TOKEN_FILE"), said("CA"), said("CERT"), said("KEY"))
 
 
-_OPTIONS: Final = {"data": Data, "address": At, "token_file": TokenFile, "ca": Authority, "cert": Certificate, "key": PrivateKey}
+OPTIONS: Final = {"data": Data, "address": At, "token_file": TokenFile, "ca": Authority, "cert": Certificate, "key": PrivateKey}
 
 
 def client(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
