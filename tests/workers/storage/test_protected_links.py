@@ -1,6 +1,7 @@
 """Logs and replicas on protected TCP: the worker shows its certificate and its password, and gets nothing without them."""
 
 import asyncio
+import gc
 import re
 import shutil
 import subprocess
@@ -85,6 +86,20 @@ async def test_logs_and_replicas_are_reached_with_certificate_and_password(keys:
     assert await connect(second).get("1") == b"x" * 30_000
     async with StorageClient.connect(replica, security=shown(keys)) as storage:
         assert await storage.get(b"last", version=version + 1) == b"v"
+
+
+async def test_a_client_that_is_closed_in_the_midst_of_its_calls_leaves_no_connection(keys: Path, start_worker: Start) -> None:
+    """Some of them shake hands at that moment. What is left open is a ResourceWarning, and so a failure."""
+    log = start_worker({"listen": "127.0.0.1:0", **shown(keys)}, id="log_1")
+    for turns in range(0, 60, 10):
+        client = LogClient.connect(reached_at(log), timeout=0.2, security=shown(keys))
+        calls = [asyncio.create_task(client.info("id")) for _ in range(20)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await client.close()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(outcome, dict | Unreachable) for outcome in outcomes), outcomes
+    gc.collect()
 
 
 @pytest.mark.parametrize(

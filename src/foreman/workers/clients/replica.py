@@ -6,6 +6,7 @@ worker may have come back elsewhere.
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any, Protocol
 
@@ -60,6 +61,15 @@ class _TlsConnection(redis.SSLConnection):
         self.ssl_context.context = context
 
 
+@dataclass(slots=True)
+class _Pool:
+    """Connections to one endpoint. ``calls``: under way on them. ``retired``: its last call closes it again, as one may just connect."""
+
+    client: "redis.Redis"
+    calls: int = 0
+    retired: bool = False
+
+
 class Replica:
     """``security``: the params ``tls`` and ``auth_file`` of a worker, to be shown to one that is reached over TCP; read anew for each
     pool of connections. ``options`` go to redis-py: ``password``, ``socket_keepalive`` …
@@ -67,8 +77,9 @@ class Replica:
 
     def __init__(self, where: Where, *, timeout_s: float, security: Mapping[str, Any] | None, options: dict[str, Any]) -> None:
         self._where, self._timeout_s, self._security, self._options = where, timeout_s, security or {}, options
-        self._redis: redis.Redis | None = None
+        self._pool: _Pool | None = None
         self._connecting = asyncio.Lock()
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -76,29 +87,45 @@ class Replica:
 
     async def call(self, *words: bytes | int) -> Any:
         """Raises DataPlaneError as the worker answered it, Unreachable when it did not, WorkerNotFound from the foreman."""
-        connected = await self._connected()
+        pool = await self._connected()
+        pool.calls += 1
         try:
-            return await connected.execute_command(*words)  # type: ignore[no-untyped-call]
+            return await pool.client.execute_command(*words)  # type: ignore[no-untyped-call]
         except ResponseError as error:
             raise data_error_from_wire(str(error)) from None
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             if not isinstance(self._where, str):
-                await self.close()
+                await self._retire(pool)
             raise Unreachable(self.name, str(error) or type(error).__name__) from error
+        finally:
+            pool.calls -= 1
+            if pool.retired and not pool.calls:
+                await pool.client.aclose()
 
     async def close(self) -> None:
-        connected, self._redis = self._redis, None
-        if connected is not None:
-            await connected.aclose()
+        """Calls under way fail, and all that come."""
+        self._closed = True
+        if self._pool is not None:
+            await self._retire(self._pool)
 
-    async def _connected(self) -> "redis.Redis":
-        if self._redis is None:
+    async def _retire(self, pool: _Pool) -> None:
+        """The next call asks anew where the worker is."""
+        if self._pool is pool:
+            self._pool = None
+        pool.retired = True
+        await pool.client.aclose()
+
+    async def _connected(self) -> _Pool:
+        if self._pool is None:
             async with self._connecting:
-                if self._redis is None:
-                    self._redis = self._pool(await endpoint_of(self._where))
-        return self._redis
+                if self._pool is None:
+                    endpoint = await endpoint_of(self._where)
+                    if self._closed:
+                        raise Unreachable(self.name, "this client is closed")
+                    self._pool = _Pool(self._open(endpoint))
+        return self._pool
 
-    def _pool(self, endpoint: str) -> "redis.Redis":
+    def _open(self, endpoint: str) -> "redis.Redis":
         """Raises Unreachable when there is nothing to show: certificate or password cannot be read."""
         options: dict[str, Any] = {
             "protocol": 2,
