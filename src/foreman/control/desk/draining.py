@@ -2,7 +2,7 @@
 
 from foreman.control.attempt import origin_of
 from foreman.control.cluster_view import ClusterView
-from foreman.control.desk.words import ROLES, named_by
+from foreman.control.desk.words import ROLES, ailing_on, named_by
 
 
 def left_on(node: str, view: ClusterView) -> dict[str, str]:
@@ -11,7 +11,8 @@ def left_on(node: str, view: ClusterView) -> dict[str, str]:
     Workers that a director did not make are not the layout's; they stay until somebody removes them.
     """
     named = {worker.id: ROLES[role] for worker, role in named_by(view.layout).items() if worker.node == node}
-    spent = [place.id for place in view.services if place.node == node and origin_of(place.id) is not None]
+    there = [place.id for place in view.services if place.node == node] + [worker.id for worker in ailing_on(node, view)]
+    spent = [id for id in there if origin_of(id) is not None]
     return dict.fromkeys(spent, "is about to be removed") | named
 
 

@@ -135,7 +135,7 @@ def about(name: str, view: ClusterView) -> tuple[list[Line], list[ClusterStoryLi
     if name in known_nodes(view):
         lines.append(("node", node_words(name, view) if name in view.nodes else f"{name} is not there"))
         lines += [("runs", f"{place.id} ({service.kind})") for place, service in _sorted_services(view) if place.node == name]
-        lines += [("ailing", ailing_words(worker, name)) for worker in _ailing_on(name, view)]
+        lines += [("ailing", ailing_words(worker, name)) for worker in ailing_on(name, view)]
     lines += _about_worker(name, view)
     word = re.compile(rf"(?<![a-z0-9_-]){re.escape(name)}(?![a-z0-9_-])")
     return lines, [line for line in view.story.lines if word.search(line.what) or word.search(line.reason)]
@@ -143,7 +143,7 @@ def about(name: str, view: ClusterView) -> tuple[list[Line], list[ClusterStoryLi
 
 def _about_worker(id: str, view: ClusterView) -> list[Line]:
     healthy = [(place.node, service) for place, service in _sorted_services(view) if place.id == id]
-    ailing = [(node, worker) for node in sorted(view.health) for worker in _ailing_on(node, view) if worker.id == id]
+    ailing = [(node, worker) for node in sorted(view.health) for worker in ailing_on(node, view) if worker.id == id]
     lines = [("service", f"{id} ({service.kind}) is healthy on node {node}") for node, service in healthy]
     lines += [("ailing", ailing_words(worker, node)) for node, worker in ailing]
     for worker, role in named_by(view.layout).items():
@@ -158,7 +158,8 @@ def _about_worker(id: str, view: ClusterView) -> list[Line]:
     return lines + [("its own story", f"foreman --address {view.nodes[node].address} why {id}") for node in nodes]
 
 
-def _ailing_on(node: str, view: ClusterView) -> tuple[AilingWorker, ...]:
+def ailing_on(node: str, view: ClusterView) -> tuple[AilingWorker, ...]:
+    """The workers of a node that are not ok, as far as it tells them."""
     return view.health[node].workers if node in view.health else ()
 
 
