@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from foreman import Foreman
 from foreman.api.client import RemoteForeman
 from foreman.api.cluster_layouts import DirectoryLayouts
 from foreman.core.mutations import Set
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @asynccontextmanager
-async def client_of(cluster: RealCluster) -> AsyncIterator[ClusterClient]:
+async def client_by_directory(cluster: RealCluster) -> AsyncIterator[ClusterClient]:
     async with open_directory(cluster.directory) as directory, ClusterClient(DirectoryLayouts(directory, CLUSTER)) as client:
         yield client
 
@@ -44,7 +45,11 @@ async def kill(cluster: RealCluster, worker: Placement) -> None:
 
 
 async def test_pushes_and_reads_go_on_through_a_lost_log_and_a_lost_leader(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as cluster, client_of(cluster) as client:
+    async with (
+        real_cluster(tmp_path) as cluster,
+        client_by_directory(cluster) as other,
+        Foreman.connect_cluster(*(node.data for node in cluster.nodes.values())) as client,
+    ):
         await wish(cluster, ClusterSpec(2, 2, (b"key 5",)))
         pushed: dict[bytes, bytes] = {}
         versions: list[int] = []
@@ -75,9 +80,11 @@ async def test_pushes_and_reads_go_on_through_a_lost_log_and_a_lost_leader(tmp_p
 
         last = client.acknowledged
         assert last == len(pushed)
-        assert await client.get_many(list(pushed), version=last) == list(pushed.values())
-        assert await client.get(b"nothing", version=last) is None
-        assert await everything(client, last) == pushed
+        for reader in (client, other):
+            assert await reader.get_many(list(pushed), version=last) == list(pushed.values())
+            assert await reader.get(b"nothing", version=last) is None
+            assert await everything(reader, last) == pushed
+        assert await other.push([Set(b"after", b"all")]) == last + 1, "one that begins to write goes on where the last one ended"
 
 
 async def goes_on(client: ClusterClient, layout: ClusterLayout) -> None:

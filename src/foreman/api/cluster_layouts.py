@@ -30,28 +30,45 @@ class Nodes:
 
     def __init__(self, connect: Callable[[str], RemoteForeman]) -> None:
         self._connect = connect
-        self._records: dict[bytes, NodeRecord] = {}
+        self._records: dict[str, NodeRecord] = {}
         self._foremen: dict[str, RemoteForeman] = {}
 
-    def see(self, event: KeyValue | Deleted) -> None:
-        """A node that goes is forgotten only when another comes in its place: it may be that only its lease is gone."""
-        if isinstance(event, KeyValue):
-            with contextlib.suppress(InvalidRecord):  # the directors complain of it; here it is a node that cannot be found
-                self._records[event.key] = decode(NodeRecord, event.key, event.value)
+    def see(self, record: NodeRecord) -> None:
+        """There is this node. One that goes is not forgotten: it may be that only its lease is gone."""
+        self._records[record.id] = record
+
+    @property
+    def addresses(self) -> list[str]:
+        return [record.address for _, record in sorted(self._records.items())]
+
+    def foreman(self, address: str) -> RemoteForeman:
+        if address not in self._foremen:
+            self._foremen[address] = self._connect(address)
+        return self._foremen[address]
+
+    def known(self, layout: Layout) -> ClusterLayout:
+        """The layout with its workers as a client finds them."""
+        return ClusterLayout(
+            layout.epoch,
+            layout.last_version,
+            tuple(self._where(log) for log in layout.logs),
+            tuple(Team(team.begin, team.end, tuple(self._where(member) for member in team.members)) for team in layout.teams),
+        )
 
     async def info(self, node: str, id: str) -> WorkerInfo:
         """Raises ForemanUnavailable, WorkerNotFound."""
-        record = next((record for record in self._records.values() if record.id == node), None)
+        record = self._records.get(node)
         if record is None:
             raise ForemanUnavailable(node, "its node is not there")
-        if record.address not in self._foremen:
-            self._foremen[record.address] = self._connect(record.address)
-        return await self._foremen[record.address].info(id)
+        return await self.foreman(record.address).info(id)
 
     async def close(self) -> None:
         foremen, self._foremen = self._foremen, {}
         for foreman in foremen.values():
             await foreman.close()
+
+    def _where(self, worker: Placement) -> "tuple[_OnNode, str]":
+        return _OnNode(self, worker.node), worker.id
 
 
 class _OnNode:
@@ -76,11 +93,11 @@ class DirectoryLayouts:
 
     async def after(self, epoch: int) -> ClusterLayout:
         if not self._following:
-            works = (self._follow(self._keys.nodes, self._nodes.see), self._follow(KeyRange.of_key(self._keys.layout), self._see_layout))
+            works = (self._follow(self._keys.nodes, self._see_node), self._follow(KeyRange.of_key(self._keys.layout), self._see_layout))
             self._following = [asyncio.create_task(work) for work in works]
         while self._layout is None or self._layout.epoch <= epoch:
             await self._changed.wait()
-        return self._told(self._layout)
+        return self._nodes.known(self._layout)
 
     async def close(self) -> None:
         following, self._following = self._following, []
@@ -95,6 +112,11 @@ class DirectoryLayouts:
                 for event in told.entries if isinstance(told, Snapshot) else told.events:
                     see(event)
 
+    def _see_node(self, event: KeyValue | Deleted) -> None:
+        if isinstance(event, KeyValue):
+            with contextlib.suppress(InvalidRecord):  # the directors complain of it; here it is a node that cannot be found
+                self._nodes.see(decode(NodeRecord, event.key, event.value))
+
     def _see_layout(self, event: KeyValue | Deleted) -> None:
         if isinstance(event, Deleted):
             return
@@ -105,14 +127,3 @@ class DirectoryLayouts:
             return
         self._changed.set()
         self._changed = asyncio.Event()
-
-    def _told(self, layout: Layout) -> ClusterLayout:
-        return ClusterLayout(
-            layout.epoch,
-            layout.last_version,
-            tuple(self._where(log) for log in layout.logs),
-            tuple(Team(team.begin, team.end, tuple(self._where(member) for member in team.members)) for team in layout.teams),
-        )
-
-    def _where(self, worker: Placement) -> tuple[_OnNode, str]:
-        return _OnNode(self._nodes, worker.node), worker.id

@@ -4,10 +4,13 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from foreman.core.interface import ForemanInterface
 from foreman.core.kinds import KindSpec
+
+if TYPE_CHECKING:
+    from foreman.workers.clients.cluster_client import ClusterClient
 
 
 class Foreman:
@@ -44,6 +47,25 @@ class Foreman:
         from foreman.api.client import RemoteForeman
 
         return RemoteForeman.connect(target, token=token, tls=tls)
+
+    @staticmethod
+    def connect_cluster(
+        *targets: str | Path, token: str | None = None, security: Mapping[str, Any] | None = None, timeout: float = 60.0
+    ) -> "ClusterClient":
+        """The data of a whole cluster, found through any of its nodes: ``async with Foreman.connect_cluster("https://…") as cluster:``.
+
+        ``targets``: as :meth:`connect`'s; more than one, so that one may be away. ``token``: of the nodes. ``security``: of nodes and
+        workers: ``tls`` with the paths of a ``certificate``, its ``key`` and the ``client_ca`` of all; ``auth_file``. ``timeout``: of one
+        call, in seconds. Raises InvalidRequest, OSError (a file of ``security`` cannot be read). Connects when entered.
+        """
+        from foreman.api.client import RemoteForeman
+        from foreman.api.node_layouts import NodeLayouts
+        from foreman.workers.clients.cluster_client import ClusterClient
+        from foreman.workers.wire.tls import client_context
+
+        tls = client_context(security["tls"]) if security and "tls" in security else None
+        layouts = NodeLayouts([str(target) for target in targets], lambda target: RemoteForeman.connect(target, token=token, tls=tls))
+        return ClusterClient(layouts, timeout=timeout, security=security)
 
 
 @asynccontextmanager
