@@ -221,6 +221,22 @@ def test_a_duration_means_the_same_as_text_and_as_number(seconds: float, unit: s
     assert DURATION.parse(f"{seconds / size:.9f}{unit}") == pytest.approx(DURATION.parse(seconds), abs=1e-4)
 
 
+# --- [directory] ---
+
+
+def test_etcd_is_reached_with_certificates_whose_files_stand_beside_the_configuration(tmp_path: Path) -> None:
+    configuration = _load(tmp_path, '[directory]\nurl = "etcd://me@a:1,[::1]:2/?ca=ca.pem&cert=/x/c.pem&key=k.pem&password_file=pw"\n')
+    expected = f"etcd://me@a:1,[::1]:2/?ca={tmp_path}/ca.pem&cert=/x/c.pem&key={tmp_path}/k.pem&password_file={tmp_path}/pw"
+    assert configuration.directory.url == expected
+
+
+@pytest.mark.parametrize("url", ["etcd://h:1?cafile=x", "etcd://h:1?ca=", "etcd://h:1,i", "etcd://u:geheim@h", "etcd:h:1", "sqlite:"])
+def test_what_is_no_directory_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
+    (told,) = _problems(tmp_path, f'[directory]\nurl = "{url}"\n')
+    assert "directory.url must be sqlite:PATH or etcd://" in told
+    assert "geheim" not in told
+
+
 # --- [data_plane] ---
 
 TLS = 'tls = { cert = "n.pem", key = "n.key", client_ca = "ca.pem" }\n'

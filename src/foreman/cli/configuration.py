@@ -96,9 +96,11 @@ def _command(program: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    from foreman.node.configuration.problems import without_password
+
     if isinstance(value, tuple):
         return list(value)
-    return str(value) if isinstance(value, Path) else value
+    return without_password(value) if isinstance(value, str) else str(value) if isinstance(value, Path) else value
 
 
 def _text(value: Any, unit: str) -> str:

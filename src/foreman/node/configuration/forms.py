@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from foreman.core.errors import InvalidClusterName
 from foreman.core.ids import parse_cluster_name
@@ -24,6 +24,7 @@ _BYTES: Final = {
 _QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 _PORTS: Final = re.compile(r":[0-9]+(-[0-9]+)?$", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+ETCD_FILES: Final = frozenset({"ca", "cert", "key", "password_file"})
 LONGEST_DURATION_S: Final = 30 * 86400.0
 LARGEST_SIZE_BYTES: Final = 2**60
 MOST: Final = 10**9
@@ -162,19 +163,32 @@ def _list_of_text(raw: object) -> list[str] | None:
 
 
 def _directory_url(raw: object) -> str:
-    expected = "sqlite:PATH or etcd://HOST:PORT,HOST:PORT"
+    """Only its form: who opens the directory reads the files that it names."""
+    expected = "sqlite:PATH or etcd://HOST:PORT,HOST:PORT, with ?ca=FILE&cert=FILE&key=FILE for TLS"
     if not isinstance(raw, str):
         raise ValueError(expected)  # noqa: TRY004 (one kind of error for the caller: not this form)
     scheme, _, rest = raw.partition(":")
-    endpoints = rest.removeprefix("//").split(",")
-    if (scheme == "sqlite" and rest) or (scheme == "etcd" and rest.startswith("//") and all(host_and_port(_bare(e)) for e in endpoints)):
+    if (scheme == "sqlite" and rest) or (scheme == "etcd" and rest.startswith("//") and _is_etcd(rest.removeprefix("//"))):
         return raw
     raise ValueError(expected)
 
 
-def _bare(endpoint: str) -> str:
-    """Without ``user:password@``."""
-    return endpoint.rpartition("@")[2]
+def _is_etcd(rest: str) -> bool:
+    place, _, query = rest.partition("?")
+    hosts = place.rpartition("@")[2].rstrip("/").split(",")
+    return all(host_and_port(host.strip()) for host in hosts) and all(
+        name in ETCD_FILES and file for name, file in parse_qsl(query, keep_blank_values=True)
+    )
+
+
+def at_home(form: Form, value: Any, base: Path) -> Any:
+    """``value`` with its relative paths begun at ``base``, where it was written."""
+    if form is PATH:
+        return base / value
+    if form is not DIRECTORY_URL or not value.startswith("etcd:") or "?" not in value:
+        return value
+    place, _, query = value.partition("?")
+    return f"{place}?{urlencode([(name, str(base / file)) for name, file in parse_qsl(query)], safe='/')}"
 
 
 DURATION: Final = Form("duration", "s", _duration)

@@ -100,7 +100,8 @@ KEYS: Final[tuple[Key, ...]] = (
         "No worker is created when less than this is free in the data directory."),
     Key("disk", "output_max", "output_max_bytes", SIZE, 16 * 2**20, True, "How much output of each worker is kept, rotated."),
     Key("directory", "url", "url", DIRECTORY_URL, "sqlite:directory.db", False,
-        "The cluster's directory: sqlite:PATH (relative to the data directory) or etcd://HOST:PORT,HOST:PORT."),
+        "The cluster's directory: sqlite:PATH (relative to the data directory) or etcd://HOST:PORT,HOST:PORT, with "
+        "?ca=FILE&cert=FILE&key=FILE for TLS and USER@ and &password_file=FILE for a user."),
     Key("directory", "lease", "lease_s", POSITIVE_DURATION, 10.0, False, "How long this node's entries outlive the node in the directory."),
 )  # fmt: skip
 

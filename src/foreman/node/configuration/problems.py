@@ -4,17 +4,25 @@ Each problem is one sentence that begins with its place: ``foreman.toml:12``, ``
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from foreman.core.errors import InvalidConfiguration
 from foreman.node.configuration.forms import Form
+
+_PASSWORD: Final = re.compile(r"(://[^/:@]*:)[^/]*(?=@)")
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``; did you mean …?`` when something known is near, else the empty text."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def without_password(text: str) -> str:
+    """A URL as it may be shown."""
+    return _PASSWORD.sub(r"\1…", text)
 
 
 class Problems:
@@ -46,5 +54,5 @@ class Problems:
 
 
 def _shown(raw: object) -> str:
-    text = repr(raw)
+    text = without_password(repr(raw))
     return text if len(text) <= 60 else text[:57] + "..."
