@@ -99,19 +99,14 @@ class Damaged(Expected):
 
 
 def test_interrupted_it_leaves_nothing_behind(files: Path, scratch: Path) -> None:
-    demo = subprocess.Popen(
-        [*COMMAND, "--input", str(files)],
-        env={**os.environ, "TMPDIR": str(scratch)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert demo.stderr is not None
-    for line in demo.stderr:
-        if "was published" in line:
-            break
-    demo.send_signal(signal.SIGINT)
-    demo.stderr.read()
-    assert demo.wait(60) == 130
+    command = [*COMMAND, "--input", str(files)]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr is not None
+        while "was published" not in demo.stderr.readline():
+            assert demo.poll() is None
+        demo.send_signal(signal.SIGINT)
+        demo.stderr.read()
+        assert demo.wait(60) == 130
     assert not list(scratch.iterdir())
     wait_until(lambda: not running_from(scratch), timeout_s=20.0, what="no process is left")
