@@ -103,10 +103,11 @@ def state(id: str, wanted: str) -> Callable[[ClusterView], bool]:
 
 
 async def test_workers_of_a_kind_are_spread_and_made_once(cluster: Cluster) -> None:
-    for id in ("w1", "w2"):
-        await cluster.put(request(id))
-        await cluster.until(state(id, "made"))
-    assert cluster.nodes.asked == [("new", "w1", "a"), ("new", "w2", "b")]
+    """All asked for at once: each sees where the one before it goes."""
+    await cluster.put(*(request(f"w{number}") for number in range(4)))
+    for number in range(4):
+        await cluster.until(state(f"w{number}", "made"))
+    assert sorted(node for _, _, node in cluster.nodes.asked) == ["a", "a", "b", "b"]
 
 
 async def test_a_node_that_does_not_answer_is_asked_again_and_no_other_is(cluster: Cluster) -> None:

@@ -40,6 +40,7 @@ class Answering:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._placing = asyncio.Lock()
 
     async def run(self) -> None:
         """Without end; each request in a task of its own. Cancelling ends them. Raises Deposed, Overtaken."""
@@ -72,22 +73,29 @@ class Answering:
         settings = self._tools.settings
         pause_s = settings.again_s
         while (request := self._open(id)) is not None:
-            seen = self._tools.feed.view
             done = await (self._make(request) if request.state == ASKED else self._remove(request))
             if done:
-                await self._tools.feed.until(lambda view, seen=seen: view is not seen, settings.again_cap_s)  # type: ignore[misc]
+                await self._tools.feed.until(lambda view, was=request: view.requests.get(id) != was, settings.again_cap_s)  # type: ignore[misc]
             else:
                 await asyncio.sleep(pause_s)
                 pause_s = min(settings.again_cap_s, 2 * pause_s)
+
+    async def _place(self, request: WorkerRequest) -> bool:
+        """One after the other, each seeing where the one before it went."""
+        feed = self._tools.feed
+        node = chosen_node(request, feed.view, self._tools.foremen.avoided())
+        if node is None:
+            return await self._wait_for(request, f"no node that can be asked has the capability {request.kind}")
+        placed = await self._write(request, replace(request, node=node, problem=""))
+        await feed.until(lambda view: not placed or view.requests.get(request.id) != request, self._tools.settings.again_cap_s)
+        return placed
 
     async def _make(self, request: WorkerRequest) -> bool:
         """Whether it came further."""
         tools, view = self._tools, self._tools.feed.view
         if not request.node:
-            node = chosen_node(request, view, tools.foremen.avoided())
-            if node is None:
-                return await self._wait_for(request, f"no node that can be asked has the capability {request.kind}")
-            return await self._write(request, replace(request, node=node, problem=""))
+            async with self._placing:
+                return await self._place(request)
         record = view.nodes.get(request.node)
         if record is None:
             return await self._wait_for(request, f"node {request.node} is not there")

@@ -111,6 +111,16 @@ async def test_a_failure_is_the_nodes_own_and_the_same_node_is_asked_again(clust
     assert (await again).node == "a"
 
 
+async def test_a_failure_that_left_nothing_is_forgotten(cluster: DirectoryCluster, directory: FaultyDirectory) -> None:
+    error = InvalidParams("redis", ["no such param"])
+    asking = asyncio.create_task(cluster.new_worker("w", "redis", {"x": 1}, timeout=WITHIN_S))
+    await answer(directory, state="failed", error={"code": error.code, "detail": str(error), **error.facts()})
+    with pytest.raises(InvalidParams) as raised:
+        await asking
+    assert raised.value == error
+    assert (await cluster.view()).requests == {}
+
+
 async def test_what_waits_says_what_for(cluster: DirectoryCluster, directory: FaultyDirectory) -> None:
     with pytest.raises(ForemanTimeout, match="nobody leads"):
         await cluster.new_worker("w", "redis", timeout=0.2)

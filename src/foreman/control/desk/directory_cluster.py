@@ -120,8 +120,16 @@ class DirectoryCluster(ClusterInterface):
         if request is None or request.state == REMOVING:
             raise WorkerNotFound(asked.id)
         if (error := outcome_of(request)) is not None:
+            if not request.node:
+                await self._forget(request)
             raise error
         return PlacedWorker(request.id, request.kind, service_name(self._cluster, WorkerId(request.id)), request.node)
+
+    async def _forget(self, request: WorkerRequest) -> None:
+        """Nothing was made, and who asked has been told why: nobody needs the record any more."""
+        there = await self._directory.get(self._keys.request(request.id))
+        if there is not None and self._request_in(there) == request:
+            await self._directory.transact([Unchanged(there.key, there.mod_revision)], [Delete.key(there.key)])
 
     async def remove_worker(self, id: str, *, timeout: float = DEFAULT_NEW_TIMEOUT_S) -> None:
         worker, within_s = parse_worker_id(id), _seconds(timeout)

@@ -1,0 +1,60 @@
+"""The events of a real cluster: how it comes to serve, in order; a node that leaves and comes; and going on after a pause."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+
+from foreman.api.client import RemoteForeman
+from foreman.bootstrap.logs import configure_logs
+from foreman.core.cluster import ClusterEvent
+from tests.cluster.embedded import node_on, two_nodes
+
+WITHIN_S = 30.0
+
+
+async def until_told(events: AsyncIterator[ClusterEvent], what: str) -> list[ClusterEvent]:
+    """All through the first of this kind."""
+    told: list[ClusterEvent] = []
+    async with asyncio.timeout(WITHIN_S):
+        async for event in events:
+            told.append(event)
+            if event.what == what:
+                return told
+    raise AssertionError("events end only with the node")
+
+
+async def test_a_wish_becomes_a_layout_step_by_step(tmp_path: Path) -> None:
+    async with two_nodes(tmp_path) as (a, b), RemoteForeman.connect((await a.node()).data) as remote:
+        async with aclosing(remote.cluster.events()) as events:
+            first = await asyncio.wait_for(anext(events), WITHIN_S)
+            assert first.what == "state"
+            assert "foreman cluster configure" in first.sentence
+            await b.cluster.configure(logs=2, storage_replicas=1)
+            told = await until_told(events, "layout_published")
+        order = [event.what for event in told if event.what in {"wish_changed", "leader_changed", "service_came", "layout_published"}]
+        assert order[:2] == ["wish_changed", "leader_changed"]
+        assert order[-1] == "layout_published"
+        assert order.count("service_came") >= 2
+        assert [event.after for event in told] == sorted(event.after for event in told), "in the order of the directory"
+        assert "layout 1 is published: logs log-1-" in told[-1].sentence
+
+        async with aclosing(remote.cluster.events(after=told[0].after)) as events:
+            again = await until_told(events, "layout_published")
+        assert "wish_changed" in [event.what for event in again] or told[0].what == "wish_changed"
+
+
+async def test_a_node_leaves_and_comes_with_what_it_has(tmp_path: Path) -> None:
+    configure_logs("error")
+    async with node_on(tmp_path, "a") as a, aclosing(a.cluster.events()) as events, AsyncExitStack() as stack:
+        b = await stack.enter_async_context(node_on(tmp_path, "b"))
+        id = (await b.node()).node_id
+        assert (await until_told(events, "node_came"))[-1].about == id
+        await b.new_worker("good_1", "good", timeout=WITHIN_S)
+        assert (await until_told(events, "service_came"))[-1].about == "good_1"
+        await stack.aclose()
+        left = await until_told(events, "node_left")
+        assert left[-1].about == id
+        b = await stack.enter_async_context(node_on(tmp_path, "b"))
+        await b.wait_for_healthy(timeout=WITHIN_S)
+        assert (await until_told(events, "node_came"))[-1].about == id
