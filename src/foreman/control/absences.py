@@ -12,10 +12,9 @@ class Absences:
     def __init__(self) -> None:
         self._since: dict[Placement, float] = {}
 
-    def see(self, wanted: Iterable[Placement], present: Iterable[Placement], now: float) -> None:
-        """``wanted``: all that should be there."""
-        there = set(present)
-        self._since = {worker: self._since.get(worker, now) for worker in wanted if worker not in there}
+    def see(self, away: Iterable[Placement], now: float) -> None:
+        """``away``: all that should be there and are not."""
+        self._since = {worker: self._since.get(worker, now) for worker in away}
 
     def since(self, worker: Placement) -> float | None:
         return self._since.get(worker)
@@ -25,6 +24,6 @@ class Absences:
         at = self._since.get(worker)
         return at is not None and now - at >= replace_after_s
 
-    def next_end(self, replace_after_s: float) -> float | None:
+    def next_end(self, replace_after_s: float, now: float) -> float | None:
         """When the next one will be given up."""
-        return min((at + replace_after_s for at in self._since.values()), default=None)
+        return min((at + replace_after_s for at in self._since.values() if at + replace_after_s > now), default=None)

@@ -18,12 +18,13 @@ import structlog
 from foreman.control import coordinating as decide
 from foreman.control.attempt import Attempt
 from foreman.control.cluster_view import ClusterFold
-from foreman.control.director import Director, Memory
+from foreman.control.director import Director
 from foreman.control.errors import Deposed
 from foreman.control.feed import Feed
 from foreman.control.fence import boot_time_s
 from foreman.control.foremen import Foremen
 from foreman.control.leading import Term, campaign, keep_term, resign, take_epoch
+from foreman.control.memory import Memory
 from foreman.control.ports import Connect, DataPlane
 from foreman.control.recovery.outcome import Stalled
 from foreman.control.recovery.recovery import Tools

@@ -6,63 +6,29 @@ another layout is needed for ends this director, with the reason; the coordinato
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
-from foreman.control.absences import Absences
 from foreman.control.answering import Answering
 from foreman.control.attempt import Attempt
 from foreman.control.cluster_view import ClusterView, view_of
 from foreman.control.concerns import Watched, improvement, lost_log, still_filling
 from foreman.control.errors import Overtaken
 from foreman.control.joining import Joining
-from foreman.control.recovery.cleaning_up import remove_spent
+from foreman.control.keeping_clean import keep_clean
+from foreman.control.memory import Memory
 from foreman.control.recovery.initialising import no_wish
 from foreman.control.recovery.outcome import Completed, Stalled, Superseded
-from foreman.control.recovery.recovery import Recovery, Tools, storage_of
+from foreman.control.recovery.recovery import Recovery, Tools, joiners_of
 from foreman.control.recovery.table import walk
 from foreman.control.telling import Teller
-from foreman.core.errors import ForeignGeneration
+from foreman.control.vouching import Vouching, lost_data
 from foreman.directory.errors import DirectoryUnavailable
-from foreman.directory.records import ClusterSpec, Layout, Placement
+from foreman.directory.records import ClusterSpec, Layout
 
-LOOK_AGAIN_S: Final = 1.0
-FIRST_PATIENCE_S: Final = 1.0
-LAST_PATIENCE_S: Final = 120.0
+LOOK_AGAIN_S: Final = 10.0
+"""Only for what nobody thought of: every reason is looked at when it comes."""
 
-
-@dataclass(slots=True)
-class Memory:
-    """What a leader knows over all its epochs, by its own clock: who is away since when, which nodes have been there for how long.
-
-    ``patience_s``: the same improvement again is waited for longer each time, so that one that cannot be had does not become a loop.
-    """
-
-    absences: Absences = field(default_factory=Absences)
-    seen_since: dict[tuple[str, str], float] = field(default_factory=dict)
-    improved_at: float = float("-inf")
-    improved_for: str = ""
-    patience_s: float = FIRST_PATIENCE_S
-
-    def see(self, view: ClusterView, now: float, filling: frozenset[Placement] = frozenset()) -> None:
-        """Nodes by id and incarnation: one that restarted is a new one. ``filling``: there, but not healthy before it holds the data."""
-        there = [(id, node.incarnation) for id, node in view.nodes.items()]
-        self.seen_since = {key: self.seen_since.get(key, now) for key in there}
-        if view.layout is not None:
-            self.absences.see(storage_of(view.layout), view.services.keys() | filling, now)
-
-    def settled(self, now: float, settle_s: float) -> frozenset[str]:
-        """Nodes that have been there for a while."""
-        return frozenset(id for (id, _), since in self.seen_since.items() if now - since >= settle_s)
-
-    def may_improve(self, why: str, now: float) -> bool:
-        """Whether the last attempt at this is long enough ago; if so, this is the next."""
-        same = why == self.improved_for
-        if same and now - self.improved_at < self.patience_s:
-            return False
-        self.patience_s = min(LAST_PATIENCE_S, 2 * self.patience_s) if same else FIRST_PATIENCE_S
-        self.improved_at, self.improved_for = now, why
-        return True
+LOOK_AFTER_S: Final = 0.05
 
 
 class Director:
@@ -138,9 +104,10 @@ class Director:
         self._teller.status("watching", "")
         self._teller.tell(f"the cluster serves by layout {layout.epoch}", f"the recovery is complete: {self._times()}")
         joining = Joining(self._tools, self._attempt, layout, spec.storage_replicas)
-        works = (joining.run(), self._keep_clean(layout), Answering(self._tools).run())
+        vouching = Vouching(self._tools, layout)
+        works = (joining.run(), vouching.run(), keep_clean(self._tools, layout), Answering(self._tools).run())
         beside: list[asyncio.Task[None]] = [asyncio.create_task(work) for work in works]
-        watching = asyncio.create_task(self._until_concern(layout, joining))
+        watching = asyncio.create_task(self._until_concern(layout, joining, vouching))
         try:
             await asyncio.wait([watching, *beside], return_when=asyncio.FIRST_COMPLETED)
             for task in beside:
@@ -154,52 +121,42 @@ class Director:
         self._teller.tell(f"epoch {layout.epoch} ends", why)
         return Superseded(layout.epoch, why)
 
-    async def _until_concern(self, layout: Layout, joining: Joining) -> str:
-        feed = self._tools.feed
+    async def _until_concern(self, layout: Layout, joining: Joining, vouching: Vouching) -> str:
+        """What stops the cluster ends this at once. Whether it could be better is looked at a little later, once for many changes."""
+        feed, clock, look_at_s = self._tools.feed, self._tools.clock, float("-inf")
+        looked_at: tuple[object, ...] = ()
         while True:
-            now, seen = self._tools.clock(), feed.view
-            self._memory.see(seen, now, joining.filling)
-            lost = lost_log(seen, layout)
-            if lost is not None:
-                return lost
-            better = self._improvement(layout, joining, now)
-            if better is not None and self._memory.may_improve(better, now):
-                return better
-            await self._next_look(joining, seen)
+            now, news, seen = clock(), feed.news, feed.view
+            stops = lost_log(seen, layout) or lost_data(vouching.lost)
+            if stops is not None:
+                return stops
+            stands_on = (seen.nodes, seen.services, seen.draining, seen.spec, joining.ready, joining.spent, joining.filling)
+            changed = len(looked_at) != len(stands_on) or any(one is not other for one, other in zip(looked_at, stands_on, strict=True))
+            if now >= look_at_s:
+                self._memory.see(seen, now, joining.filling)
+                better = self._improvement(layout, joining, now)
+                if better is not None and self._memory.may_improve(better, now):
+                    return better
+                looked_at, changed, look_at_s = stands_on, False, self._next_look(seen, now)
+            elif changed:
+                look_at_s = min(look_at_s, now + LOOK_AFTER_S)
+                looked_at = stands_on
+            await feed.beyond(news, max(0.0, look_at_s - now))
+
+    def _next_look(self, view: ClusterView, now: float) -> float:
+        """When time itself may be a reason: somebody is given up, a node has been there long enough, patience ends."""
+        memory, settings = self._memory, self._tools.settings
+        times = [memory.next_settled(settings.settle_s), memory.next_patience(now), self._tools.foremen.next_trusted(now)]
+        if view.spec is not None:
+            times.append(memory.absences.next_end(view.spec.replace_after_s, now))
+        return min([now + LOOK_AGAIN_S, *(max(at, now + LOOK_AFTER_S) for at in times if at is not None)])
 
     def _improvement(self, layout: Layout, joining: Joining, now: float) -> str | None:
         view, memory = self._tools.feed.view, self._memory
         if view.spec is None:
             return None
         settled = memory.settled(now, self._tools.settings.settle_s) - self._tools.foremen.avoided()
-        filling = still_filling(layout, view.services.keys() | joining.filling, joining.ready, joining.spent)
+        present = joining.filling | {worker for worker in joiners_of(layout) if worker in view.services}
+        filling = still_filling(layout, present, joining.ready, joining.spent)
         watched = Watched(view, layout, view.spec, memory.absences, now, settled, joining.ready, joining.spent, filling)
         return improvement(watched)
-
-    async def _next_look(self, joining: Joining, seen: ClusterView) -> None:
-        """When the cluster or the joiners changed, and now and then, because time itself is a reason (absences, patience)."""
-        news = [asyncio.create_task(self._tools.feed.after(seen)), asyncio.create_task(joining.changed.wait())]
-        try:
-            await asyncio.wait(news, timeout=LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in news:
-                task.cancel()
-            joining.changed.clear()  # who calls looks at all of it next
-
-    async def _keep_clean(self, layout: Layout) -> None:
-        """Remove spent workers of nodes that come back, and of nodes that could not do it before."""
-        tools, clean, told = self._tools, set[tuple[str, str]](), set[str]()
-        while True:
-            seen = tools.feed.view
-            nodes = [node for node in seen.nodes.values() if (node.id, node.incarnation) not in clean]
-            if nodes:
-                left = await remove_spent(tools, layout, nodes)
-                clean |= {(node.id, node.incarnation) for node in nodes if node.id not in left}
-                for node, why in left.items():
-                    if isinstance(why, ForeignGeneration) and node not in told:
-                        told.add(node)
-                        tools.tell(f"node {node} is left alone", str(why))
-                if left:
-                    await asyncio.sleep(tools.settings.again_cap_s)
-                    continue
-            await tools.feed.after(seen)

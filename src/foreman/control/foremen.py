@@ -29,6 +29,8 @@ class Foremen:
         self._generation: Generation | None = None
         self._reached: dict[str, ReachedForeman] = {}
         self._silent: dict[str, float] = {}
+        self.swept: set[tuple[str, str]] = set()
+        """Nodes, by id and incarnation, on which nothing was left that no layout names, and which were asked for no worker since."""
 
     async def begin(self, generation: Generation) -> None:
         """From now on it is the director of ``generation`` who asks."""
@@ -40,6 +42,10 @@ class Foremen:
         now = self._clock()
         return frozenset(node for node, at in self._silent.items() if now - at < self._avoid_s)
 
+    def next_trusted(self, now: float) -> float | None:
+        """When the next of these may be asked again like any other."""
+        return min((at + self._avoid_s for at in self._silent.values() if now - at < self._avoid_s), default=None)
+
     async def infos(self, node: NodeRecord, timeout_s: float | None = None) -> dict[str, WorkerInfo]:
         """All workers of the node, by id. Raises ForemanError."""
         within_s = timeout_s or self._timeout_s
@@ -49,6 +55,7 @@ class Foremen:
     async def new_worker(self, node: NodeRecord, id: str, kind: str, params: Mapping[str, Any], timeout_s: float) -> None:
         """Returns when it is healthy. Raises ForemanError."""
         what = f"{id} on node {node.id}"
+        self.swept.discard((node.id, node.incarnation))
         await self._ask(node, timeout_s + _MARGIN_S, what, lambda foreman: foreman.new_worker(id, kind, params, timeout=timeout_s))
 
     async def remove_workers(self, node: NodeRecord, ids: Sequence[str], timeout_s: float) -> dict[str, ForemanError | None]:

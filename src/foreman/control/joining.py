@@ -24,7 +24,7 @@ TRIES: Final = 20
 
 
 class Joining:
-    """``ready`` and ``spent`` only grow; ``changed`` is set when they did. ``filling``: those that were heard of a moment ago."""
+    """``ready`` and ``spent`` only grow; the feed's waiters are woken when they did. ``filling``: those that were heard of a moment ago."""
 
     def __init__(self, tools: Tools, attempt: Attempt, layout: Layout, storage_replicas: int) -> None:
         self._tools, self._attempt, self._layout, self._replicas = tools, attempt, layout, storage_replicas
@@ -32,7 +32,6 @@ class Joining:
         self.ready: frozenset[Placement] = frozenset()
         self.spent: frozenset[Placement] = frozenset()
         self.filling: frozenset[Placement] = frozenset()
-        self.changed = asyncio.Event()
         self._tries: Counter[Placement] = Counter()
         self._tasks: dict[Placement, asyncio.Task[None]] = {}
 
@@ -88,7 +87,7 @@ class Joining:
         self.filling -= {worker}
         self.ready |= {worker}
         tools.tell(f"{worker.id} holds the data", "it can become a member")
-        self.changed.set()
+        self._tools.feed.wake()
 
     async def _following(self, worker: Placement, joiner: Joiner, state: StorageState) -> Following:
         """Raises ForemanUnavailable: a log, or every member that it would have to copy some keys from, is away."""
@@ -143,4 +142,4 @@ class Joining:
     def _give_up(self, worker: Placement, why: str) -> None:
         self.spent |= {worker}
         self._tools.tell(f"{worker.id} is of no use any more", why)
-        self.changed.set()
+        self._tools.feed.wake()

@@ -52,6 +52,8 @@ def test_the_newer_recovery_locks_and_the_older_is_refused() -> None:
             locked_by(LOCKED, generation, recovery_id)
     with pytest.raises(NewerLockExists):
         locked_by(Standing(epoch=7), 6, "r")
+    with pytest.raises(NewerLockExists):
+        locked_by(unlocked(LOCKED), 5, "r")  # spent: it comes late
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab")), max_size=12))

@@ -140,7 +140,8 @@ class LogAgainstAList(RuleBasedStateMachine):
     @rule(generation=st.integers(0, 4), recovery_id=st.sampled_from(["a", "b"]))
     def take_lock(self, generation: int, recovery_id: str) -> None:
         answer = self.ask(b"LOCK", generation, recovery_id.encode())
-        if generation < self.epoch or (self.lock is not None and generation == self.lock[0] and recovery_id != self.lock[1]):
+        is_spent = self.lock == (generation, recovery_id) and not self.locked
+        if generation < self.epoch or is_spent or (self.lock is not None and generation == self.lock[0] and recovery_id != self.lock[1]):
             assert answer == "NEWERLOCK"
         else:
             assert answer[5] == self.last

@@ -17,7 +17,7 @@ from foreman.workers.storage.layout import parse_layout
 from foreman.workers.storage.selectors import Edge, KeySelector, SelectorName, resolve
 from foreman.workers.storage.settling import clipped, settle
 from foreman.workers.storage.snapshot import Pair, Snapshot
-from foreman.workers.storage.stored import Lock, Refill, Stored, decode_stored, unlocked
+from foreman.workers.storage.stored import Lock, Refill, Stored, decode_stored, locked_by, unlocked
 from foreman.workers.storage.window import Window
 from foreman.workers.wire.transactions import decode_wire, encode_transaction
 from tests.workers.storage.asking import ask, error_of, everything, until_durable, wait_for
@@ -219,4 +219,7 @@ def test_an_unlock_of_a_director_that_does_not_hold_the_lock_comes_late() -> Non
     late, fitting = ({"logs": [], "epoch": epoch, "recovery_id": recovery_id} for epoch, recovery_id in ((4, "r1"), (5, "r2")))
     with pytest.raises(NewerLockExists):
         unlocked(stored, 5, late, parse_layout(late))
-    assert not unlocked(stored, 5, fitting, parse_layout(fitting)).stored.locked
+    free = unlocked(stored, 5, fitting, parse_layout(fitting)).stored
+    assert not free.locked
+    assert locked_by(stored, Lock(5, "r2")) == stored
+    assert locked_by(free, Lock(5, "r2")) is None, "a lock whose recovery is over comes late"

@@ -1,8 +1,9 @@
-"""Remove what no layout names: the workers of former attempts and layouts, on every node that answers.
+"""Remove what no layout names: the workers of former attempts and layouts, where this layout and the one before have any.
 
 Only after the new layout stands, as the directory itself proves; only workers that a director made, in an epoch that is over or in this
 one (attempt.py says why those are spent for good). Whether they are gone the foreman proves, by their exit and the way of their
-directory; what a node did not do in a moment is done beside the watch, which must not wait for it.
+directory; what a node did not do in a moment, and what is on other nodes, is done beside the watch, which must not wait for it
+(keeping_clean.py).
 
 Stalls: never. Follows: nothing; the recovery is complete.
 """
@@ -24,18 +25,23 @@ WITHIN_S: Final = 1.0
 
 async def clean_up(recovery: Recovery) -> Outcome:
     """The phase."""
-    assert recovery.layout is not None
+    layout, old, swept = recovery.layout, recovery.old, recovery.tools.foremen.swept
+    assert layout is not None
+    named = names_of(layout) | (names_of(old) if old is not None else frozenset())
+    nodes = [recovery.view.nodes[id] for id in sorted({worker.node for worker in named}) if id in recovery.view.nodes]
+    swept -= {(node.id, node.incarnation) for node in nodes}
     with suppress(TimeoutError):
         async with asyncio.timeout(WITHIN_S):
-            await remove_spent(recovery.tools, recovery.layout, list(recovery.view.nodes.values()))
+            await remove_spent(recovery.tools, layout, nodes)
     return Completed()
 
 
 async def remove_spent(tools: Tools, layout: Layout, nodes: list[NodeRecord]) -> dict[str, ForemanError | None]:
-    """The nodes where something is left; and why, when the node refused or did not answer."""
+    """The nodes where something is left; and why, when the node refused or did not answer. The others are noted as swept."""
     if not await _stands(tools, layout):
         return {node.id: None for node in nodes}
     done = await together(_remove_on(tools, layout, node) for node in nodes)
+    tools.foremen.swept |= {(node.id, node.incarnation) for node, left in zip(nodes, done, strict=True) if left is True}
     return {node.id: None if left is False else left for node, left in zip(nodes, done, strict=True) if left is not True}
 
 

@@ -23,7 +23,9 @@ async def replay(recovery: Recovery) -> Outcome:
     try:
         failures = await together(_fill(recovery, log, sources, turn) for turn, log in enumerate(recovery.logs))
     except NewerLockExists as newer:
-        return Superseded(newer.generation, "a new log is held by a newer recovery")
+        return Superseded(newer.generation, "a new log is held by a newer recovery, or was filled by an earlier try of this one")
+    except Locked:
+        return Superseded(recovery.attempt.epoch, "a new log was locked by a newer recovery while it was filled")
     told = tuple(failure for failure in failures if failure is not None)
     if told:
         return Stalled("the old logs could not be replayed", told, recovery.tools.settings.again_s)

@@ -43,6 +43,8 @@ async def _unlock(recovery: Recovery, worker: Placement, keys: KeyRange | None) 
         async with asyncio.timeout(tools.settings.command_timeout_s):
             tools.fence.check()
             state = await tools.data.lock_storage(endpoint, recovery.attempt)
+            if keys is not None and state.durable < recovery.first and worker not in recovery.storage.recruits:
+                return f"{worker.id}: it has lost its data since it was locked"
             if keys is not None:
                 tools.fence.check()
                 reset = state.durable == 0 or worker in recovery.storage.recruits  # what is not whole, or of an earlier try, goes

@@ -42,7 +42,8 @@ class Obedience:
 
     def lock(self, attempt: Attempt) -> None:
         newer = attempt.epoch < self.generation or (attempt.epoch == self.generation and attempt.recovery_id != self.recovery_id)
-        if newer:
+        spent = (attempt.epoch, attempt.recovery_id) == (self.generation, self.recovery_id) and not self.held
+        if newer or spent:
             raise NewerLockExists(self.generation, self.recovery_id)
         self.generation, self.recovery_id, self.held = attempt.epoch, attempt.recovery_id, True
 

@@ -1,7 +1,8 @@
 """LOCK: what a director does first, so that no deposed one writes on. Pure: the standing before, the standing after.
 
 A newer generation always gets the lock, also from one that holds it. Of two recoveries in one generation the first to come holds: ids
-have no order. The same lock again is a retry and holds; it locks again a log that its recovery had unlocked.
+have no order. The same lock again is a retry while it holds. Once its recovery has unlocked the log it is spent: a LOCK that comes late
+must not shut a log that a layout names by now.
 """
 
 from dataclasses import replace
@@ -14,6 +15,8 @@ def locked_by(standing: Standing, generation: int, recovery_id: str) -> Standing
     """Raises NewerLockExists."""
     held = standing.lock
     if held is not None and (generation < held.generation or (generation == held.generation and recovery_id != held.recovery_id)):
+        raise NewerLockExists(held.generation, held.recovery_id)
+    if held is not None and generation == held.generation and not held.held:
         raise NewerLockExists(held.generation, held.recovery_id)
     if generation < standing.epoch:
         raise NewerLockExists(standing.epoch, held.recovery_id if held is not None else "-")

@@ -107,7 +107,18 @@ class LogService:
     # Recovery.
 
     async def _lock(self, generation: int, recovery_id: str) -> bytes:
-        locked_by(self.standing, generation, recovery_id)  # a deposed director changes nothing
+        if locked_by(self.standing, generation, recovery_id) != self.standing:  # a deposed director changes nothing, nor does a retry
+            await self._begin_lock(generation, recovery_id)
+        minimum = self.subscribers.minimum()
+        facts = {
+            "kind": replies.bulk(b"log"),
+            "oldest_version": replies.integer(self.segments.oldest),
+            "last_version": replies.integer(self.writer.durable),
+            "minimum_durable_version": replies.NULL if minimum is None else replies.integer(minimum),
+        }
+        return replies.mapping(facts, 2)
+
+    async def _begin_lock(self, generation: int, recovery_id: str) -> None:
         if self._recovery is not None:
             self._recovery.cancel()
         async with self.taking.changing:
@@ -120,14 +131,6 @@ class LogService:
                 await self._save(wanted)
             finally:
                 self.taking.closed = None
-        minimum = self.subscribers.minimum()
-        facts = {
-            "kind": replies.bulk(b"log"),
-            "oldest_version": replies.integer(self.segments.oldest),
-            "last_version": replies.integer(self.writer.durable),
-            "minimum_durable_version": replies.NULL if minimum is None else replies.integer(minimum),
-        }
-        return replies.mapping(facts, 2)
 
     async def _recover(self, command: RecoverCommand) -> bytes:
         async with self.taking.changing:

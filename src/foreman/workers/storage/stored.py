@@ -92,9 +92,12 @@ def decode_stored(data: bytes | None) -> Stored:
 def locked_by(stored: Stored, lock: Lock) -> Stored | None:
     """The record once ``lock`` holds; None when a newer one does (then the caller is deposed).
 
-    The same lock again is a retry and holds. Of two recoveries in one generation the first to come holds: ids have no order.
+    The same lock again is a retry while it holds; once its recovery has unlocked this it is spent, so one that comes late does nothing. Of
+    two recoveries in one generation the first to come holds: ids have no order.
     """
     held = stored.lock
+    if held == lock and not stored.locked:
+        return None
     if held is not None and (lock.generation < held.generation or (lock.generation == held.generation and lock != held)):
         return None
     return replace(stored, locked=True, lock=lock)
