@@ -1,12 +1,9 @@
 """A full disk refuses pushes and loses nothing; a failed fsync is the end of the process, not of the data."""
 
 import asyncio
-import ctypes
-import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +15,6 @@ from foreman.workers.clients.replica import Unreachable
 from tests.workers.log.conftest import NewWorker
 
 BIG: list[Mutation] = [Set(b"k", b"v" * 90_000)]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB, all its own."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=2m"):
-        pytest.skip(f"mounting a small file system needs root: {os.strerror(ctypes.get_errno())}")
-    yield folder
-    libc.umount2(os.fsencode(folder), 2)
 
 
 async def test_a_full_disk_refuses_pushes_serves_pulls_and_recovers(new_worker: NewWorker, small_disk: Path) -> None:
@@ -72,12 +57,43 @@ async def test_a_file_size_limit_is_a_full_disk(new_worker: NewWorker) -> None:
         assert len(await log.pull(0)) == version
 
 
-@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
-async def test_an_io_error_is_final_and_nothing_acknowledged_is_lost(new_worker: NewWorker, call: str) -> None:
+async def test_a_disk_that_really_fails_ends_the_worker_and_nothing_acknowledged_is_lost(new_worker: NewWorker, failing_disk: Path) -> None:
+    worker = new_worker(data=failing_disk / "data").start()
+    async with LogClient.connect(worker.endpoint, timeout=2.0) as log:
+        version = 0
+        with pytest.raises((StorageFault, Unreachable), match=r"EIO|ENOSPC|does not answer"):  # which of them is the kernel's to say
+            while version < 100:
+                await log.push(version + 1, version, BIG)
+                version += 1
+        assert 0 < version < 100
+        assert worker.process is not None
+        assert await asyncio.to_thread(worker.process.wait, 20) == 1
+    kept = failing_disk.parent / "kept"
+    shutil.copytree(worker.data, kept)  # off the bad disk
+    again = new_worker(data=kept, id="log_2").start()
+    async with LogClient.connect(again.endpoint) as log:
+        assert len(await log.pull(0)) >= version
+
+
+WITHOUT_KERNEL_SYNC = "io_setup:error=ENOSYS"
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["pwrite64:error=EIO:when=8+"],
+        ["io_getevents:error=EIO:when=8+"],
+        [WITHOUT_KERNEL_SYNC, "pwrite64:error=EIO:when=8+"],
+        [WITHOUT_KERNEL_SYNC, "fdatasync:error=EIO:when=8+"],
+        ["io_submit:error=EAGAIN:when=4+", "fdatasync:error=EIO:when=8+"],
+    ],
+)
+async def test_an_io_error_is_final_and_nothing_acknowledged_is_lost(new_worker: NewWorker, faults: list[str]) -> None:
     if shutil.which("strace") is None or subprocess.run(["strace", "-o", "/dev/null", "true"], check=False).returncode:
         pytest.skip("STRACE MISSING OR NOT ALLOWED: what happens after EIO is not tested here")
-    worker = new_worker(under=["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when=8+"])
-    worker.start()
+    injected = [word for fault in faults for word in ("-e", f"inject={fault}")]
+    traced = ",".join(fault.partition(":")[0] for fault in faults)
+    worker = new_worker(under=["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={traced}", *injected]).start()
     async with LogClient.connect(worker.endpoint, timeout=2.0) as log:
         version = 0
         with pytest.raises((StorageFault, Unreachable), match=r"EIO|does not answer"):

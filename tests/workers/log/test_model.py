@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from foreman.core.mutations import Clear
 from foreman.workers.host import Host, WorkerEnvironment
+from foreman.workers.log.kernel_sync import KernelSync
 from foreman.workers.log.main import _open
 from foreman.workers.log.params import LogParams
 from foreman.workers.log.segment import Segment
@@ -32,6 +33,8 @@ def transaction(number: int) -> bytes:
 
 
 class LogAgainstAList(RuleBasedStateMachine):
+    kernel_syncs = True
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(prefix="fm")
@@ -51,7 +54,10 @@ class LogAgainstAList(RuleBasedStateMachine):
             segments, standing, subscribers = await _open(host, str(self.data))
             return LogService(host, LogParams(segment_bytes=600, recent_bytes=300, quiet_s=0), segments, standing, subscribers)
 
-        self.service = self.runner.run(start())
+        with pytest.MonkeyPatch.context() as patch:
+            if not self.kernel_syncs:
+                patch.setattr(KernelSync, "open", lambda: None)
+            self.service = self.runner.run(start())
         self.server = self.runner.run(self._server())
 
     async def _server(self) -> RespServer:
@@ -161,6 +167,7 @@ class LogAgainstAList(RuleBasedStateMachine):
             raise OSError(errno.ENOSPC, "full")
 
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Segment, "begin_append", lambda *_: None)
             patch.setattr(Segment, "_grow", full)
             answer = self.ask(b"PUSH", self.epoch, self.last + 1, self.last, transaction(1))
         assert answer == "IOFAULT"
@@ -177,8 +184,7 @@ class LogAgainstAList(RuleBasedStateMachine):
         self._start()
 
     def _leave(self) -> None:
-        self.service._disk.close()
-        self.service.readers.close()
+        self.service.close()
         self.service._disk._thread.join()
         self.service.readers._disk._thread.join()
         for segment in self.service.segments.all:
@@ -195,5 +201,13 @@ class LogAgainstAList(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+class LogWithoutKernelSync(LogAgainstAList):
+    """As in a sandbox that forbids io_setup: the disk's thread does it all."""
+
+    kernel_syncs = False
+
+
+TestLogWithoutKernelSync = LogWithoutKernelSync.TestCase
+TestLogWithoutKernelSync.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 TestLogAgainstAList = LogAgainstAList.TestCase
 TestLogAgainstAList.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -173,6 +173,7 @@ async def test_segments_are_recycled_below_what_all_subscribers_have(new_worker:
         await log.pull(400, subscriber=("a", 400))
         await wait_until_async(lambda: _has(log, "segments", 1))
         await log.pull(400, subscriber=("b", 0))
+        await wait_until_async(lambda: '"b"' in (worker.data / "subscribers.json").read_text())
         for number in range(401, 801):
             await log.push(number, number - 1, [Set(b"k", b"v" * 1000)])
         await log.pull(800, subscriber=("a", 800))

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 import google_crc32c
@@ -29,6 +30,10 @@ FIRST_GROWTH_BYTES: Final = 128 * 1024
 MAX_GROWTH_BYTES: Final = 8 << 20
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 PREFIX, SUFFIX, SPARE = "segment-", ".log", "spare-"
+
+
+class SyncFailed(OSError):
+    """An fsync failed. Whatever its errno (a thin disk under the file system says ENOSPC here, too): nobody knows what the disk holds."""
 
 
 def segment_name(ordinal: int) -> str:
@@ -60,7 +65,7 @@ class Segment:
                     os.ftruncate(descriptor, 0)
                     os.posix_fallocate(descriptor, 0, FIRST_GROWTH_BYTES)
                 os.pwrite(descriptor, encode_header(header), 0)
-                os.fsync(descriptor)
+                sync(os.fsync, descriptor, path)
                 os.rename(temporary, path)
             fsync_directory(directory)
         except OSError:
@@ -69,7 +74,7 @@ class Segment:
         return cls(path, descriptor, header)
 
     def append(self, data: bytes) -> None:
-        """Write ``data`` at the end and make it durable. The caller tells with :meth:`advance` what was in it.
+        """Write ``data`` at the end and make it durable. The caller keeps ``last`` and the index.
 
         Raises OSError; with an errno of NO_SPACE nothing of ``data`` is left in the file.
         """
@@ -83,7 +88,27 @@ class Segment:
                 if error.errno in NO_SPACE:
                     self.cut()
                 raise
-            os.fdatasync(self._descriptor)
+        sync(os.fdatasync, self._descriptor, self.path)
+        self._advance(data)
+
+    def begin_append(self, data: bytes) -> int | None:
+        """Write ``data`` at the end where there is room already; what descriptor to sync before :meth:`end_append`.
+
+        None: :meth:`append` must do it all, and will tell what is wrong if something is.
+        """
+        if self.end + len(data) > self._allocated:
+            return None
+        try:
+            written = os.pwrite(self._descriptor, data, self.end)
+        except OSError:
+            return None
+        return self._descriptor if written == len(data) else None
+
+    def end_append(self, data: bytes) -> None:
+        """It is durable."""
+        self._advance(data)
+
+    def _advance(self, data: bytes) -> None:
         self.data_crc = google_crc32c.extend(self.data_crc, data)
         self.end += len(data)
 
@@ -106,7 +131,7 @@ class Segment:
         """Let nothing stand beyond the end, durably."""
         with naming(self.path):
             os.ftruncate(self._descriptor, self.end)
-            os.fsync(self._descriptor)
+        sync(os.fsync, self._descriptor, self.path)
         self._allocated = self.end
 
     def seal(self) -> None:
@@ -115,7 +140,7 @@ class Segment:
         with naming(self.path):
             os.ftruncate(self._descriptor, self.end)
             os.pwrite(self._descriptor, footer, self.end)
-            os.fdatasync(self._descriptor)
+        sync(os.fdatasync, self._descriptor, self.path)
         self.sealed = True
 
     def read(self, offset: int, size: int) -> bytes:
@@ -157,6 +182,19 @@ class Segment:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
+
+
+def sync(how: Callable[[int], None], descriptor: int, path: str) -> None:
+    """``how``: os.fsync or os.fdatasync. Raises SyncFailed."""
+    try:
+        how(descriptor)
+    except OSError as error:
+        raise SyncFailed(error.errno, error.strerror, path) from error
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether it means that there was no room and nothing else happened."""
+    return error.errno in NO_SPACE and not isinstance(error, SyncFailed)
 
 
 def new_marker(other: int = 0) -> int:

@@ -16,11 +16,13 @@ from foreman.core.data_errors import VersionTooOld
 from foreman.core.mutations import Version
 from foreman.kernel.files import fsync_directory, unlink_if_there
 from foreman.workers.log.records import HEADER_BYTES, Record, read_records
-from foreman.workers.log.segment import NO_SPACE, SPARE, Segment, new_marker
+from foreman.workers.log.segment import SPARE, Segment, is_full_disk, new_marker
 from foreman.workers.log.segment_form import SegmentHeader
 
 MAX_SPARES: Final = 2
 _READ_BYTES: Final = 512 * 1024
+_WRITTEN_AT_ONCE_BYTES: Final = 1 << 20
+"""More is written by the disk's thread: copying it to the page cache would keep the loop from its clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,29 @@ class Segments:
         return self.all[0].header.base
 
     def append(self, batch: Batch) -> None:
-        """Durable when it returns. Raises OSError: with no space left (segment.NO_SPACE) nothing has changed."""
+        """Durable when it returns. Raises OSError: with no space left (segment.is_full_disk) nothing has changed."""
         if batch.into is not None and self.current.header.ordinal != batch.into.ordinal:
             self._roll(batch.into)
+        self.current.append(b"".join(batch.pieces))
+        self._appended(batch)
+
+    def begin_append(self, batch: Batch) -> tuple[int, bytes] | None:
+        """The same in two steps that do not wait for the disk: a descriptor to sync, and what to give :meth:`end_append` then.
+
+        None: :meth:`append` must do it all. It may be called also after this one has returned something.
+        """
+        if batch.into is not None:
+            return None
+        data = b"".join(batch.pieces)
+        descriptor = self.current.begin_append(data) if len(data) <= _WRITTEN_AT_ONCE_BYTES else None
+        return None if descriptor is None else (descriptor, data)
+
+    def end_append(self, batch: Batch, data: bytes) -> None:
+        self.current.end_append(data)
+        self._appended(batch)
+
+    def _appended(self, batch: Batch) -> None:
         segment = self.current
-        segment.append(b"".join(batch.pieces))
         for version, offset in batch.places:
             segment.index.add(version, offset)
         segment.last = batch.last
@@ -78,7 +98,7 @@ class Segments:
         try:
             full.seal()
         except OSError as error:
-            if error.errno not in NO_SPACE:  # a seal saves time at the next start and nothing else
+            if not is_full_disk(error):  # a seal saves time at the next start and nothing else
                 raise
 
     def recycle(self, count: int) -> None:

@@ -16,6 +16,7 @@ from foreman.core.health import Health
 from foreman.kernel.files import atomic_write, errno_name
 from foreman.workers.host import Host
 from foreman.workers.log.commands import RecoverCommand, parse_lock, parse_pull, parse_recover
+from foreman.workers.log.committing import Committer
 from foreman.workers.log.copying import copy_from
 from foreman.workers.log.disk_thread import DiskThread
 from foreman.workers.log.informing import answer_info
@@ -27,7 +28,7 @@ from foreman.workers.log.readers import Readers
 from foreman.workers.log.recent import Recent
 from foreman.workers.log.recovering import AlreadyDone, BeginAnew, GoOn, begins_after, finished, plan_recovery
 from foreman.workers.log.recycling import SUBSCRIBERS_FILE, Subscribers, count_unneeded
-from foreman.workers.log.segment import NO_SPACE
+from foreman.workers.log.segment import is_full_disk
 from foreman.workers.log.segments import Segments
 from foreman.workers.log.standing import STANDING_FILE, Standing
 from foreman.workers.log.taking import Taking
@@ -45,7 +46,8 @@ class LogService:
         self.host, self.params, self.segments, self.subscribers = host, params, segments, subscribers
         self._disk = DiskThread("write")
         limits = (params.segment_bytes, params.max_queued_bytes)
-        self.writer = Writer(self._disk, segments, Recent(0, params.recent_bytes), limits, self._durable, self._faulted)
+        self.committer = Committer(self._disk, segments)
+        self.writer = Writer(self.committer, segments, Recent(0, params.recent_bytes), limits, self._durable, self._faulted)
         self.readers = Readers(segments, self.writer, params.max_blocked_pulls)
         self.taking = Taking(self.writer, self.readers, Parking(params.max_parked, params.max_parked_bytes), standing)
         self.taking.save = self._save
@@ -103,6 +105,8 @@ class LogService:
         if result is not None:
             self.subscribers.unsaved = True  # tried again with the next pull
             print(f"recycling: {result}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the worker's output log
+        elif self.subscribers.unsaved:
+            self._consider_recycling()  # somebody spoke meanwhile
 
     # Recovery.
 
@@ -165,14 +169,14 @@ class LogService:
     async def _save(self, standing: Standing) -> None:
         """Make it durable, then let it be in force. Raises StorageFault."""
         await self._on_disk(partial(atomic_write, self._path(STANDING_FILE), standing.encode()))
-        self.taking.standing = standing
+        self.taking.put_in_force(standing)
 
     async def _on_disk(self, work: Callable[[], None]) -> None:
         try:
             await self._disk.do(work)
         except OSError as error:
             fault = StorageFault(errno_name(error.errno or 0), str(error.filename))
-            self._faulted(fault, error.errno not in NO_SPACE)
+            self._faulted(fault, not is_full_disk(error))
             raise fault from error
 
     # Health.
@@ -205,6 +209,11 @@ class LogService:
         await self.writer.quiet()
         if self.subscribers.unsaved:
             await self._on_disk(partial(atomic_write, self._path(SUBSCRIBERS_FILE), self.subscribers.encode()))
+        self.close()
+
+    def close(self) -> None:
+        """Nothing more is written or read. What the disk's thread has been given is still done."""
+        self.committer.close()
         self._disk.close()
         self.readers.close()
 

@@ -15,7 +15,7 @@ from foreman.workers.log.parking import ParkedPush, Parking
 from foreman.workers.log.pushing import Verdict, check_writer, judge_push
 from foreman.workers.log.readers import Readers
 from foreman.workers.log.standing import Standing
-from foreman.workers.log.writer import Writer
+from foreman.workers.log.writer import Ack, Writer
 from foreman.workers.wire import Pending, RespConnection, check_transaction, replies
 from foreman.workers.wire.arguments import parse_unsigned
 
@@ -28,24 +28,31 @@ class Taking:
 
     def __init__(self, writer: Writer, readers: Readers, parking: Parking[Pending], standing: Standing) -> None:
         self._writer, self._readers, self.parking = writer, readers, parking
-        self.standing = standing
+        self.put_in_force(standing)
         self.closed: Locked | NotReady | None = None
         self.changing = asyncio.Lock()
         self.save: Callable[[Standing], Awaitable[None]]
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def put_in_force(self, standing: Standing) -> None:
+        self.standing = standing
+        self._open_to = None if standing.locked else standing.epoch
+        """Pushes of this epoch need no further look at the standing."""
 
     def push(self, connection: RespConnection, words: list[bytes]) -> Pending:
         """``PUSH epoch version previous_version transaction``. Raises DataPlaneError."""
         _, epoch_word, version_word, previous_word, transaction = words
         check_transaction(transaction)
         epoch = parse_unsigned(epoch_word, "epoch")
-        pending = connection.later()
+        pending = Pending(connection)
         if version_word == _NEXT and previous_word == _NEXT:
-            self._check(epoch)
-            self._append_next(transaction, pending)
+            self._append_next(epoch, transaction, pending)
         else:
             version, previous = parse_unsigned(version_word, "version"), parse_unsigned(previous_word, "previous_version")
-            self._take(ParkedPush(epoch, version, previous, transaction, pending))
+            if epoch == self._open_to and self.closed is None and previous == self._writer.last and previous < version:
+                self._append(version, transaction, (pending, replies.OK))
+            else:
+                self._take(ParkedPush(epoch, version, previous, transaction, pending))
         return pending
 
     def _check(self, epoch: int) -> None:
@@ -53,11 +60,16 @@ class Taking:
             raise self.closed
         check_writer(self.standing, epoch)
 
-    def _append_next(self, transaction: bytes, pending: Pending) -> None:
+    def _append_next(self, epoch: int, transaction: bytes, pending: Pending) -> None:
+        if epoch != self._open_to or self.closed is not None:
+            self._check(epoch)
         version = self._writer.last + 1
         if version > MAX_VERSION:
             raise InvalidCommand("there is no version after the last one")
-        self._writer.append(version, transaction, (pending, replies.integer(version)))
+        self._append(version, transaction, (pending, replies.integer(version)))
+
+    def _append(self, version: Version, transaction: bytes, ack: Ack) -> None:
+        self._writer.append(version, transaction, ack)
         if self.parking.count:
             self._unpark()
 
@@ -68,9 +80,7 @@ class Taking:
             return
         match judge_push(self._writer.last, push.version, push.previous):
             case Verdict.APPEND:
-                self._writer.append(push.version, push.transaction, (push.reply, replies.OK))
-                if self.parking.count:
-                    self._unpark()
+                self._append(push.version, push.transaction, (push.reply, replies.OK))
             case Verdict.PARK:
                 self.parking.park(push)
                 push.reply.on_abandoned = partial(self.parking.forget, push)

@@ -8,17 +8,19 @@ because after a failed fsync nobody knows what it holds.
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 
 from foreman.core.data_errors import StorageFault, TooManyParked
 from foreman.core.mutations import Version
 from foreman.kernel.files import errno_name
-from foreman.workers.log.disk_thread import DiskThread
+from foreman.workers.log.committing import Committer
+from foreman.workers.log.gathering import Gathering
 from foreman.workers.log.recent import Recent
 from foreman.workers.log.records import encode_record
-from foreman.workers.log.segment import NO_SPACE
+from foreman.workers.log.segment import is_full_disk
 from foreman.workers.log.segment_form import DATA_START, INDEX_EVERY_BYTES, SegmentHeader
 from foreman.workers.log.segments import Batch, Segments, next_header
-from foreman.workers.wire import Pending, replies
+from foreman.workers.wire import Pending, replies, resolve_all
 
 Ack = tuple[Pending, bytes]
 
@@ -28,20 +30,21 @@ class Writer:
 
     def __init__(
         self,
-        disk: DiskThread,
+        committer: Committer,
         segments: Segments,
         recent: Recent,
         limits: tuple[int, int],
         on_durable: Callable[[], None],
         on_fault: Callable[[StorageFault, bool], None],
     ) -> None:
-        self._disk, self._segments, self.recent = disk, segments, recent
+        self._committer, self._segments, self.recent = committer, segments, recent
         self._segment_bytes, self._max_queued_bytes = limits
         self._on_durable, self._on_fault = on_durable, on_fault
         self._loop = asyncio.get_running_loop()
         self._waiters: list[tuple[Version, Pending]] = []
         self._quiet: list[asyncio.Future[None]] = []
         self._busy = self._scheduled = False
+        self._gathering = Gathering()
         self.failed: StorageFault | None = None
         self.writes = 0
         self.reset()
@@ -92,8 +95,7 @@ class Writer:
         self.recent.add(version, transaction)
         self.last = version
         if not self._busy and not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._commit)
+            self._gather()
 
     def answer_when_durable(self, version: Version, pending: Pending) -> None:
         """OK to a retry of something that may still be on its way."""
@@ -109,13 +111,25 @@ class Writer:
             self._quiet.append(future)
             await future
 
+    def _gather(self) -> None:
+        """There is something to write. Turn by turn of the loop, which reads what comes meanwhile: is the group whole?"""
+        self._scheduled = True
+        self._gathering.begin(monotonic())
+        self._loop.call_soon(self._commit_if_whole)
+
+    def _commit_if_whole(self) -> None:
+        if self._quiet or self._gathering.is_whole(len(self._acks), monotonic()):
+            self._commit()
+        else:
+            self._loop.call_soon(self._commit_if_whole)
+
     def _commit(self) -> None:
         self._scheduled = False
         batch, acks = Batch(self._pieces, self._places, self.last, self._into), self._acks
         self._into = None
         self._busy = True
         self.writes += 1
-        self._disk.submit(partial(self._segments.append, batch), partial(self._written, batch, acks))
+        self._committer.commit(batch, partial(self._written, batch, acks))
         self._turn_over_if_full()
         self._begin_batch()
 
@@ -126,14 +140,14 @@ class Writer:
             return
         self.durable = batch.last
         self.recent.now_durable(batch.last)
-        for pending, reply in acks:
-            pending.resolve(reply)
-        if self._waiters:
-            self._answer_waiters()
+        self._gathering.answered(len(acks), len(self._acks))
         if self._pieces:
-            self._commit()
+            self._gather()
         else:
             self._tell_quiet()
+        resolve_all(acks)
+        if self._waiters:
+            self._answer_waiters()
         self._on_durable()
 
     def _answer_waiters(self) -> None:
@@ -146,7 +160,7 @@ class Writer:
         if not isinstance(error, OSError):
             raise error
         fault = StorageFault(errno_name(error.errno or 0), str(error.filename))
-        final = error.errno not in NO_SPACE
+        final = not is_full_disk(error)
         if final:
             self.failed = fault
         line = replies.error(fault)

@@ -27,11 +27,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from foreman.workers.wire import replies as replies
-    from foreman.workers.wire.connection import Pending as Pending
     from foreman.workers.wire.connection import RespConnection as RespConnection
     from foreman.workers.wire.limits import Limits as Limits
     from foreman.workers.wire.listening import Listening as Listening
     from foreman.workers.wire.listening import listen as listen
+    from foreman.workers.wire.pending import Pending as Pending
+    from foreman.workers.wire.pending import resolve_all as resolve_all
     from foreman.workers.wire.server import Command as Command
     from foreman.workers.wire.server import RespServer as RespServer
     from foreman.workers.wire.transactions import check_transaction as check_transaction
@@ -42,13 +43,14 @@ _HOME: Final = {
     "Command": "server",
     "Limits": "limits",
     "Listening": "listening",
-    "Pending": "connection",
+    "Pending": "pending",
     "RespConnection": "connection",
     "RespServer": "server",
     "check_transaction": "transactions",
     "decode_transaction": "transactions",
     "encode_transaction": "transactions",
     "listen": "listening",
+    "resolve_all": "pending",
 }
 """Name → the module it is loaded from when first used: the Foreman checks params with a module beside them and needs no server for it."""
 

@@ -6,7 +6,6 @@ than it reads, or sends what is no command, slows down or loses its own connecti
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import hiredis
@@ -14,6 +13,7 @@ import hiredis
 from foreman.core.data_errors import TooLarge
 from foreman.workers.wire import replies
 from foreman.workers.wire.framing import SEAM_BYTES, suspicious, walk
+from foreman.workers.wire.pending import Pending
 
 if TYPE_CHECKING:
     from foreman.workers.wire.server import RespServer
@@ -21,28 +21,6 @@ if TYPE_CHECKING:
 _NEED_MORE: Final = object()
 _AT_ONCE_BYTES: Final = 65536
 """A larger answer is written by itself, so that the transport's high-water mark is seen before the next command runs."""
-
-
-class Pending:
-    """The place of an answer that comes later. ``on_abandoned`` is called when the peer has gone before."""
-
-    __slots__ = ("_connection", "on_abandoned", "reply")
-
-    def __init__(self, connection: "RespConnection", reply: bytes | None = None) -> None:
-        self._connection = connection
-        self.reply = reply
-        self.on_abandoned: Callable[[], None] | None = None
-
-    @property
-    def connection(self) -> "RespConnection":
-        return self._connection
-
-    def resolve(self, reply: bytes) -> None:
-        """Answer. On the loop only; a second answer, or one to a peer that has gone, is dropped."""
-        if self.reply is None:
-            self.reply = reply
-            self.on_abandoned = None
-            self._connection.resolved(self, len(reply))
 
 
 class RespConnection(asyncio.Protocol):
@@ -58,11 +36,11 @@ class RespConnection(asyncio.Protocol):
         self._partial: list[bytes] = []
         """All that came since the last known end of a command."""
         self._partial_bytes = 0
-        self._last_byte = b""
-        self._frame_ended = self._mixed = False
-        """Whether the last byte ended a command; whether there is one that ended inside ``_partial``."""
-        self._slots: deque[Pending] = deque()
-        self._held_bytes = 0
+        self._inside = self._mixed = False
+        """Whether what has been parsed ends inside a command; whether there is one that ended inside ``_partial``."""
+        self.slots: deque[Pending] = deque()
+        """The places of answers that are still to come, and of those that wait behind them."""
+        self.held_bytes = 0
         self._dirty = self._writing_paused = self._reading_paused = self._refused = self._last_words = False
         self._cut: asyncio.TimerHandle | None = None
 
@@ -95,8 +73,8 @@ class RespConnection(asyncio.Protocol):
         self._forget_partial()
         if self._cut is not None:
             self._cut.cancel()
-        slots = list(self._slots)
-        self._slots.clear()
+        slots = list(self.slots)
+        self.slots.clear()
         for slot in slots:
             if slot.reply is None and slot.on_abandoned is not None:
                 slot.on_abandoned()
@@ -105,14 +83,21 @@ class RespConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        problem = self._find_problem(data)
-        if problem is not None:
-            self.refuse(f"ERR {problem}")
-            return
-        self._reader.feed(self._last_byte + data[:-1])
-        self._last_byte = data[-1:]
-        self._remember_partial(data)
-        self._run()
+        if self._partial or suspicious(data):
+            problem = self._find_problem(data)
+            if problem is not None:
+                self.refuse(f"ERR {problem}")
+                return
+        self._reader.feed(data)
+        if self._run():
+            if self._inside:
+                self._remember_partial(data)
+                self._check_partial()
+            elif self._partial:
+                self._forget_partial()
+        elif not self._refused:
+            self._remember_partial(data)
+            self._pause_reading()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -133,68 +118,74 @@ class RespConnection(asyncio.Protocol):
             return None
         return walk(b"".join([*self._partial, data]), self._limits.elements, self._limits.frame_bytes)[1]
 
-    def _run(self) -> None:
-        """Run what has come, until there is no more or the peer has enough waiting."""
-        out: list[bytes] = []
-        slots, limits, gets, dispatch = self._slots, self._limits, self._reader.gets, self._server.dispatch
-        while len(slots) < limits.pipeline and self._held_bytes < limits.reply_held_bytes and not (self._writing_paused or self._refused):
-            try:
-                frame = gets()
-            except hiredis.ProtocolError as error:
-                self._write(out)
-                self.refuse(f"ERR {error}")
-                return
-            if frame is _NEED_MORE:
-                if self._feed_last_byte():
-                    continue
-                self._write(out)
-                self._all_run()
-                return
-            self._frame_ended = self._mixed = True
-            reply = dispatch(self, frame)
-            if not isinstance(reply, bytes):
-                slots.append(reply)
-                if reply.reply is not None:  # answered before it had its place
-                    self._server.schedule(self)
-            elif slots:
-                slots.append(Pending(self, reply))
-                self._held_bytes += len(reply)
-            else:
-                out.append(reply)
-                if len(reply) >= _AT_ONCE_BYTES:
-                    self._write(out)
-        self._write(out)
-        self._pause_reading()
+    def _run(self) -> bool:
+        """Run what has come. Whether nothing whole is left of it; else the peer has enough waiting, or is refused.
 
-    def _feed_last_byte(self) -> bool:
-        """The last byte of what has come is given to the parser by itself: a command that ends with it ends there and nowhere else.
-
-        hiredis does not tell how far it has read, and limits need to know where an unfinished command began.
+        hiredis does not tell how far it has read, and limits need to know where an unfinished command began. But a command has just
+        ended when nothing is unread after it, and what is unread and no whole command is the beginning of one.
         """
-        if not self._last_byte:
+        reader, slots, dispatch = self._reader, self.slots, self._server.dispatch
+        has_data, gets, pipeline = reader.has_data, reader.gets, self._limits.pipeline
+        out: list[bytes] = []
+        full = self._is_full()
+        try:
+            while not full and has_data():
+                frame = gets()
+                if frame is _NEED_MORE:
+                    self._inside = True
+                    break
+                self._inside, self._mixed = False, True
+                reply = dispatch(self, frame)
+                if isinstance(reply, Pending):
+                    slots.append(reply)
+                    full = len(slots) >= pipeline
+                    if reply.reply is not None:  # answered before it had its place
+                        self._server.schedule(self)
+                elif not reply:  # QUIT, or no command at all
+                    full = self._refused
+                elif slots:
+                    slots.append(Pending(self, reply))
+                    self.held_bytes += len(reply)
+                    full = self._is_full()
+                else:
+                    out.append(reply)
+                    if len(reply) >= _AT_ONCE_BYTES:
+                        self._write(out)
+                        full = self._is_full()
+        except hiredis.ProtocolError as error:
+            self._write(out)
+            self.refuse(f"ERR {error}")
             return False
-        self._reader.feed(self._last_byte)
-        self._last_byte, self._frame_ended = b"", False
-        return True
+        if out:
+            self._write(out)
+        return not full
 
-    def _all_run(self) -> None:
-        """Nothing whole is left unread: keep count of the half command that may be, and read on."""
-        if self._frame_ended:
-            self._forget_partial()
-            self._mixed = False
-        elif self._partial_bytes > _AT_ONCE_BYTES:
+    def _is_full(self) -> bool:
+        """Whether the peer has enough waiting, or is to be heard no more."""
+        limits = self._limits
+        return self._refused or self._writing_paused or self.held_bytes >= limits.reply_held_bytes or len(self.slots) >= limits.pipeline
+
+    def _run_on(self) -> None:
+        """There may be room again for what had to wait."""
+        if not self._run():
+            return
+        if self._inside:
             self._check_partial()
-        if self._reading_paused and self._transport is not None and not self._refused:
+        else:
+            self._forget_partial()
+        if self._transport is not None and not self._refused:
             self._reading_paused = False
             self._transport.resume_reading()
 
     def _check_partial(self) -> None:
+        """Whether the command that is not all there yet may grow on."""
+        if self._partial_bytes <= _AT_ONCE_BYTES:
+            return
         if self._mixed:
             data = b"".join(self._partial)
             rest = data[walk(data, self._limits.elements, self._limits.frame_bytes)[0] :]
             self._forget_partial()
             self._remember_partial(rest)
-            self._mixed = False
         limit = self._limits.frame_bytes if self.authenticated else self._limits.frame_bytes_before_auth
         if self._partial_bytes > limit:
             self.refuse(TooLarge("frame", self._partial_bytes, limit).wire())
@@ -208,7 +199,7 @@ class RespConnection(asyncio.Protocol):
 
     def _forget_partial(self) -> None:
         self._server.partial_bytes -= self._partial_bytes
-        self._partial, self._partial_bytes = [], 0
+        self._partial, self._partial_bytes, self._mixed = [], 0, False
 
     def _pause_reading(self) -> None:
         if not self._reading_paused and self._transport is not None:
@@ -218,8 +209,8 @@ class RespConnection(asyncio.Protocol):
     # Answers out.
 
     def resolved(self, slot: Pending, size_bytes: int) -> None:
-        self._held_bytes += size_bytes
-        if self._slots and self._slots[0] is slot:
+        self.held_bytes += size_bytes
+        if self.slots and self.slots[0] is slot:
             self._server.schedule(self)
 
     def schedule_once(self) -> bool:
@@ -230,16 +221,16 @@ class RespConnection(asyncio.Protocol):
     def flush(self) -> None:
         """Send every answer whose turn has come, then go on with commands that had to wait."""
         self._dirty = False
-        slots, out = self._slots, []
+        slots, out = self.slots, []
         while slots and (reply := slots[0].reply) is not None:
             slots.popleft()
-            self._held_bytes -= len(reply)
+            self.held_bytes -= len(reply)
             out.append(reply)
         self._write(out)
         if self._last_words and not slots:
             self.finish()
         elif self._reading_paused:
-            self._run()
+            self._run_on()
 
     def _write(self, out: list[bytes]) -> None:
         if out and self._transport is not None:
@@ -272,8 +263,8 @@ class RespConnection(asyncio.Protocol):
         """Answer last, after all that is still to be answered, then close."""
         self._refused = self._last_words = True
         self._forget_partial()
-        self._slots.append(Pending(self, reply))
-        self._held_bytes += len(reply)
+        self.slots.append(Pending(self, reply))
+        self.held_bytes += len(reply)
         self._server.schedule(self)
         self._cut_after(self._limits.linger_s)
 

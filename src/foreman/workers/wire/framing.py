@@ -10,6 +10,9 @@ from typing import Final
 
 _MANY_ELEMENTS: Final = re.compile(rb"\*\d{5}")  # one literal byte first: the regex engine then searches with memchr
 _MANY_PUSHED: Final = re.compile(rb">\d{5}")
+_PUSHED: Final = ord(">")
+"""As a number: looking for one is several times faster than looking for a string of one byte."""
+
 SEAM_BYTES: Final = 8
 """A header cut in two by a chunk's end is found when this many bytes of both sides are looked at together."""
 
@@ -18,7 +21,7 @@ _MAX_HEADER_BYTES: Final = 32
 
 def suspicious(data: bytes) -> bool:
     """Whether some array header in ``data`` may announce 10,000 elements or more."""
-    return _MANY_ELEMENTS.search(data) is not None or (b">" in data and _MANY_PUSHED.search(data) is not None)
+    return _MANY_ELEMENTS.search(data) is not None or (_PUSHED in data and _MANY_PUSHED.search(data) is not None)
 
 
 def walk(data: bytes, elements: int, size_bytes: int) -> tuple[int, str | None]:

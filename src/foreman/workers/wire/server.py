@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from foreman.core.data_errors import DataPlaneError, InvalidCommand
 from foreman.workers.wire import replies, standard
-from foreman.workers.wire.connection import Pending, RespConnection
+from foreman.workers.wire.connection import RespConnection
 from foreman.workers.wire.limits import Limits
+from foreman.workers.wire.pending import Pending
 
 Handler = Callable[[RespConnection, list[bytes]], bytes | Pending]
 
@@ -44,7 +45,6 @@ class RespServer:
         self.settings = dict(settings or {})
         self.connections: set[RespConnection] = set()
         self.partial_bytes = 0
-        self.commands_processed = 0
         self._secret = secret
         own = {name: Command(*entry) for name, entry in standard.COMMANDS.items()}
         self.commands: dict[bytes, Command] = {**own, b"AUTH": Command(self._auth, 1, 2), b"HELLO": Command(self._hello, 0, 7), **commands}
@@ -78,28 +78,37 @@ class RespServer:
 
     def dispatch(self, connection: RespConnection, frame: Any) -> bytes | Pending:
         """The answer to one parsed frame, or its place."""
-        if not isinstance(frame, list):
+        if frame.__class__ is not list:
             connection.refuse("ERR Protocol error: a command is an array of bulk strings")
-            return b""
-        if not frame:
             return b""
         for word in frame:
             if word.__class__ is not bytes:
                 return replies.error_line("ERR Protocol error: a command is an array of bulk strings")
-        command = self.commands.get(frame[0]) or self.commands.get(frame[0].upper())
-        if not connection.authenticated and frame[0].upper() not in _BEFORE_AUTH:
-            return replies.error_line("NOAUTH Authentication required.")
-        if command is None:
-            return replies.error_line(f"ERR unknown command '{frame[0][:64].decode('ascii', 'backslashreplace')}'")
+        if not frame:
+            return b""
+        command = self.commands.get(frame[0])
+        if command is None or not connection.authenticated:
+            found = self._look_up(connection, frame[0])
+            if isinstance(found, bytes):
+                return found
+            command = found
         run, least, most = command
         if not least < len(frame) <= most + 1:
             name = frame[0].decode("ascii", "backslashreplace").lower()
             return replies.error_line(f"ERR wrong number of arguments for '{name}' command")
-        self.commands_processed += 1
         try:
             return run(connection, frame)
         except DataPlaneError as problem:
             return replies.error(problem)
+
+    def _look_up(self, connection: RespConnection, name: bytes) -> Command | bytes:
+        """The command, whatever the case of its name; or why there is none for this peer."""
+        command = self.commands.get(name.upper())
+        if not connection.authenticated and name.upper() not in _BEFORE_AUTH:
+            return replies.error_line("NOAUTH Authentication required.")
+        if command is None:
+            return replies.error_line(f"ERR unknown command '{name[:64].decode('ascii', 'backslashreplace')}'")
+        return command
 
     # Answers that come later.
 
