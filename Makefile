@@ -68,7 +68,7 @@ bench-peers: $(READY) ## Install the peers to measure against, outside this repo
 docs: $(READY) ## Write anew the pages and diagrams that are made from tables in the code
 	@$(BIN)/python docs/generate.py $(ARGS)
 
-simulate: $(READY) ## Run the seeded simulator (SEEDS=100000)
+simulate: $(READY) ## Run the seeded simulator (SEEDS=100000; ARGS=--cluster: of whole clusters)
 	@$(BIN)/python -m foreman.testing.simulate --seeds $(SEEDS) $(ARGS)
 
 pins: $(READY) ## Resolve the pinned requirements anew (ARGS=--upgrade for newer releases)

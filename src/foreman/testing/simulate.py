@@ -1,39 +1,71 @@
-"""Many seeds of the simulator, on all cores, with progress: ``python -m foreman.testing.simulate --seeds 100000``.
+"""Many seeds of a simulator, on all cores, with progress: ``python -m foreman.testing.simulate --seeds 100000``, or with ``--cluster``.
 
-A seed that breaks a promise prints its transcript and ends the run with exit code 1; ``--seed N`` replays one.
+Without it one node's machine runs through hostile worlds; with it whole clusters do. A seed that breaks a promise prints its transcript
+and ends the run with exit code 1; ``--seed N`` replays one.
 """
 
 import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from typing import Final
 
-from foreman.testing.simulator import Violation, simulate
+from foreman.testing import cluster_simulator, simulator
+from foreman.testing.cluster_simulator.transcript import shown
 
 CHUNK: Final = 250
+CHUNK_OF_CLUSTERS: Final = 25
 
 
-def run_chunk(first: int, last: int) -> tuple[int, str | None]:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """``steps`` runs a seed and counts what happened; ``transcript`` runs it and tells. Both raise ``broken``."""
+
+    steps: Callable[[int], int]
+    transcript: Callable[[int], str]
+    broken: type[Exception]
+    chunk: int
+
+
+KINDS: Final = {
+    "node": Kind(
+        lambda seed: len(simulator.simulate(seed).transcript),
+        lambda seed: "\n".join(simulator.simulate(seed).transcript),
+        simulator.Violation,
+        CHUNK,
+    ),
+    "cluster": Kind(
+        lambda seed: cluster_simulator.simulate(seed).messages,
+        lambda seed: shown(cluster_simulator.simulate(seed).transcript),
+        cluster_simulator.BrokenPromise,
+        CHUNK_OF_CLUSTERS,
+    ),
+}
+
+
+def run_chunk(kind: str, first: int, last: int) -> tuple[int, str | None]:
     """The number of steps taken, and the transcript of the first seed that breaks a promise."""
     steps = 0
     for seed in range(first, last):
         try:
-            steps += len(simulate(seed).transcript)
-        except Violation as violation:
-            return steps, str(violation)
+            steps += KINDS[kind].steps(seed)
+        except KINDS[kind].broken as broken:
+            return steps, str(broken)
     return steps, None
 
 
-def run(seeds: int, first: int) -> int:
+def run(kind: str, seeds: int, first: int) -> int:
     """All seeds from ``first`` on; the exit code."""
-    began, done, steps = time.monotonic(), 0, 0
+    began, done, steps, chunk = time.monotonic(), 0, 0, KINDS[kind].chunk
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        chunks = {pool.submit(run_chunk, at, min(at + CHUNK, first + seeds)): at for at in range(first, first + seeds, CHUNK)}
+        last = first + seeds
+        chunks = {pool.submit(run_chunk, kind, at, min(at + chunk, last)): at for at in range(first, last, chunk)}
         for future in as_completed(chunks):
             taken, broken = future.result()
-            done, steps = min(done + CHUNK, seeds), steps + taken
+            done, steps = min(done + chunk, seeds), steps + taken
             if broken is not None:
                 pool.shutdown(cancel_futures=True)
                 print(f"\n{broken}")
@@ -48,17 +80,19 @@ def run(seeds: int, first: int) -> int:
 
 def main() -> int:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="simulate", description="Run the real machine through seeded hostile worlds.")
+    parser = argparse.ArgumentParser(prog="simulate", description="Run the real machine, or whole clusters, through seeded hostile worlds.")
     parser.add_argument("--seeds", type=int, default=10_000, help="how many seeds (default: 10,000)")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay this one and print its transcript")
+    parser.add_argument("--cluster", action="store_true", help="whole clusters instead of one node's machine")
     options = parser.parse_args()
+    kind = "cluster" if options.cluster else "node"
     if options.seed is None:
-        return run(options.seeds, options.first)
+        return run(kind, options.seeds, options.first)
     try:
-        print("\n".join(simulate(options.seed).transcript))
-    except Violation as violation:
-        print(violation)
+        print(KINDS[kind].transcript(options.seed))
+    except KINDS[kind].broken as broken:
+        print(broken)
         return 1
     return 0
 
