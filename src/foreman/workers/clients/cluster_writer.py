@@ -98,7 +98,7 @@ class ClusterWriter:
         self._newest, self._security = newest, security
         self._era: _Era | None = None
         self._ended: list[asyncio.Task[None]] = []
-        self._opening = asyncio.Lock()
+        self._turn = asyncio.Lock()  # who waits for it goes on in the order of the calls
         self._opened = False
         self._last = self._acknowledged = 0
         self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -121,14 +121,10 @@ class ClusterWriter:
         transaction = encode_transaction(mutations)
         try:
             async with asyncio.timeout(timeout_s):
-                await self._room.acquire()
-                try:
+                async with self._turn:
                     await self._open()
-                    carrying = self._take(transaction)
-                except BaseException:
-                    self._room.release()
-                    raise
-                version = self._last
+                    await self._room.acquire()
+                    version, carrying = self._take(transaction)
                 await asyncio.shield(carrying)
         except TimeoutError:
             raise ForemanTimeout("an acknowledgement of every log", timeout_s) from None
@@ -162,35 +158,33 @@ class ClusterWriter:
 
     async def _open(self) -> None:
         """Find out, once, where the versions go on."""
-        if self._opened:
-            return
-        async with self._opening:
-            pause_s = FIRST_PAUSE_S
-            while not self._opened:
-                await self._newest.after(-1)
-                era = self._era
-                assert era is not None, "it is told before those who wait"
-                try:
-                    last = await era.level()
-                except _WAIT:
-                    pause_s = await self._pause(era, pause_s)
-                    continue
-                if era is self._era:
-                    self._last = self._acknowledged = last
-                    self._opened = True
+        pause_s = FIRST_PAUSE_S
+        while not self._opened:
+            await self._newest.after(-1)
+            era = self._era
+            assert era is not None, "it is told before those who wait"
+            try:
+                last = await era.level()
+            except _WAIT:
+                pause_s = await self._pause(era, pause_s)
+                continue
+            if era is self._era:
+                self._last = self._acknowledged = last
+                self._opened = True
 
     # --- one transaction ---
 
-    def _take(self, transaction: bytes) -> asyncio.Task[None]:
+    def _take(self, transaction: bytes) -> tuple[Version, asyncio.Task[None]]:
         """From here on it has its version, and is carried on whoever stops waiting: those after it name it."""
         if self._broken is not None:
+            self._room.release()
             raise self._broken
         self._last += 1
         version = self._last
         task = asyncio.create_task(self._carry(version, transaction), name=f"push {version}")
         self._carrying[version] = task
         task.add_done_callback(lambda done: self._carried(version, done))
-        return task
+        return version, task
 
     def _carried(self, version: Version, task: asyncio.Task[None]) -> None:
         self._room.release()
