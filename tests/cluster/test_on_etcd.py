@@ -1,6 +1,6 @@
 """Three real nodes on a real etcd: its leader killed, its quorum gone, all of it gone. Nothing that was acknowledged is.
 
-    FOREMAN_ETCD_AWAY_S=60 pytest tests/cluster/test_on_etcd.py
+    ETCD_AWAY_S=60 pytest tests/cluster/test_on_etcd.py
 
 has etcd away for a whole minute; by default it is a few times the lease, which is the same to the cluster.
 """
@@ -25,7 +25,7 @@ from tests.directory.etcd_server import EtcdCluster, etcd_cluster
 
 pytestmark = [needs_etcd, pytest.mark.slow, pytest.mark.timeout(240)]
 
-AWAY_S: Final = float(os.environ.get("FOREMAN_ETCD_AWAY_S", 2.5 * LEASE_S))
+AWAY_S: Final = float(os.environ.get("ETCD_AWAY_S", 2.5 * LEASE_S))
 
 
 @asynccontextmanager
