@@ -242,6 +242,51 @@ def metrics() -> str:
     return "\n".join(lines) + "\n"
 
 
+def cluster_events() -> str:
+    """The words of the cluster's events, and what its status holds."""
+    from foreman.control.cluster_view import ClusterView
+    from foreman.control.desk.changes import WORDS
+    from foreman.control.desk.plain import plain_of
+
+    lines = [
+        _NOTE, "", "# Events and status of a cluster", "",
+        "`foreman cluster events --follow --json`, `GET /v1/cluster/events` and `foreman.cluster.events()` give the same: `what` (a word), `about` (the",
+        "node or worker, or nothing), `sentence` (for people), `at` (Unix time, when it was seen), `after` (to go on after it: `Last-Event-ID`, `?after=`).",
+        "", "| `what` | meaning |", "|---|---|", *(f"| `{word}` | {meaning} |" for word, meaning in WORDS.items()), "",
+        "`foreman cluster status --json`, `GET /v1/cluster` and `foreman.cluster.status()` give what stands in the directory, at one revision of it; keys of",
+        "the key space are in base64. What is not there is `null` or empty.", "",
+        "| field | record | stands there |", "|---|---|---|",
+        *(f"| `{name}` | {_RECORDS[name][0]} | {_RECORDS[name][1]} |" for name in plain_of(ClusterView())),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+_LEASE: Final = "while its node does: under the node's lease"
+_RECORDS: Final = {
+    "revision": ("of the directory", "–"),
+    "spec": ("the wish: `logs`, `storage_replicas`, `splits`, `replace_after_s`", "until it is changed"),
+    "leader": ("`node`, `address`", "under the leader's lease"),
+    "status": (
+        "what the director does: `state` (recovering, stalled, watching), `phase`, `why`, `missing`, `since`",
+        "under the leader's lease",
+    ),
+    "layout": ("`epoch`, `logs`, `teams` with `members` and those `joining`", "until the next"),
+    "story": ("`lines`: `when`, `epoch`, `what`, `reason`", "the newest 200"),
+    "epoch": ("the highest that was ever given to a director", "for ever"),
+    "nodes": ("`id`, `address`, `capabilities`, `fault_domain`", _LEASE),
+    "health": (
+        "of each node: `status`, `reason`, and its ailing `workers` (at most 100, those given up first; `more` are not shown)",
+        _LEASE,
+    ),
+    "services": ("healthy workers: `id`, `kind`, `name`, `node`", _LEASE),
+    "draining": ("ids of nodes", "until `foreman node undrain`"),
+    "requests": (
+        "workers that the cluster was asked for: `id`, `kind`, `params`, `state` (asked, made, failed, removing), `node`, `problem`, `error`",
+        "until `foreman cluster rm`",
+    ),
+    "unreadable": ("sentences about records that this program cannot read", "–"),
+}
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/lifecycle.md": lifecycle,
     "reference/configuration.md": configuration,
@@ -249,6 +294,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/command-line.md": command_line,
     "reference/http-api.md": http_api,
     "reference/metrics.md": metrics,
+    "reference/cluster-events.md": cluster_events,
 }
 
 

@@ -22,7 +22,7 @@ from tests.docs.markdown import Block
 SHOWN_AS: Final = "/srv/try"
 """What pages call the directory in which their commands run."""
 COMMAND_S: Final = 40.0
-_STAYS: Final = re.compile(r"^(foreman (--\S+ \S+ )*(up|events)\b|foreman output .*-f|make run)")
+_STAYS: Final = re.compile(r"^(foreman (--\S+ \S+ )*(up|events)\b|foreman cluster events .*--follow|foreman output .*-f|etcd\b|make run)")
 _END: Final = "\x1e"
 
 

@@ -41,7 +41,7 @@ class ClusterInterface(ABC):
 
     @abstractmethod
     async def status(self) -> dict[str, Any]:
-        """All that the directory says, as plain JSON values (docs/reference/cluster-status.md); keys of the key space are base64."""
+        """All that the directory says, as plain JSON values (docs/reference/cluster-events.md); keys of the key space are base64."""
 
     @abstractmethod
     def events(self, *, after: int | None = None) -> AsyncGenerator[ClusterEvent, None]:

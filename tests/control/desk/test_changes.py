@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from foreman.control.cluster_view import ClusterView
-from foreman.control.desk.changes import changes, state
+from foreman.control.desk.changes import WORDS, changes, state
 from foreman.control.desk.draining import hindrances, left_on, staying_on
 from foreman.control.desk.plain import plain_of, view_from
 from foreman.control.desk.words import about, status_lines
@@ -16,7 +16,9 @@ from tests.control.desk.views import JOINER, LOG, MEMBER, REDIS, WHOLE, ailing, 
 
 
 def told(old: ClusterView, new: ClusterView) -> list[tuple[str, str]]:
-    return [(change.what, change.about) for change in changes(old, new)]
+    found = changes(old, new)
+    assert {change.what for change in found} <= WORDS.keys()
+    return [(change.what, change.about) for change in found]
 
 
 def without_b(view: ClusterView) -> ClusterView:

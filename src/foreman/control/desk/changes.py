@@ -20,6 +20,35 @@ class Change(NamedTuple):
     sentence: str
 
 
+WORDS: Final = {
+    "state": "how it is now: one for each line of `foreman cluster status`, before anything else",
+    "wish_changed": "somebody said what the cluster should be",
+    "drain_began": "a node is to be drained",
+    "drain_ended": "a node is taken back",
+    "node_came": "a node is there, with all its services",
+    "node_left": "a node is gone, with all its services: it ended, or its lease ran out",
+    "node_changed": "a node began anew, or has another address, capability or fault domain",
+    "service_came": "a worker is healthy",
+    "service_left": "a worker is not healthy any more, or is about to be stopped",
+    "worker_ails": "a worker is not ok, and why",
+    "worker_given_up": "its node does not try to start it any more",
+    "worker_recovered": "a worker that ailed is ok again, or gone",
+    "health_changed": "the health of a node, all its workers together",
+    "leader_changed": "another node leads, or none",
+    "told": "a line of the directors' story",
+    "layout_published": "where logs and storage are from now on",
+    "layout_lost": "somebody deleted the layout",
+    "director": "what the director does, and what it waits for",
+    "worker_asked_for": "somebody asked the cluster for a worker; or where it is placed, or what it waits for",
+    "worker_made": "a worker that was asked for is healthy",
+    "worker_failed": "a worker that was asked for could not be made",
+    "worker_removing": "somebody asked for it to be removed",
+    "worker_removed": "a worker that was asked for is gone",
+    "unreadable": "a record that this program cannot read",
+}
+"""Every word there is, and what it says."""
+
+
 def state(view: ClusterView) -> list[Change]:
     """How it is now."""
     return [Change("state", "", f"{what}: {how}") for what, how in status_lines(view)]
