@@ -7,7 +7,9 @@ an etcd, ``cluster`` tells the story, ``pushing`` writes and ``misfortunes`` hap
 
 import asyncio
 import shutil
+import signal
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -66,12 +68,21 @@ def demo(
         if cluster:
             from foreman.cli.demo.cluster import tell as tell_cluster
 
-            identical = asyncio.run(tell_cluster(source, files, folder, expected=Expected()))
+            identical = asyncio.run(_ended_by_term(tell_cluster(source, files, folder, expected=Expected())))
         else:
             from foreman.cli.demo.story import tell
 
-            identical = asyncio.run(tell(source, files, folder))
+            identical = asyncio.run(_ended_by_term(tell(source, files, folder)))
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if not identical:
         raise typer.Exit(1)
+
+
+async def _ended_by_term(story: Coroutine[None, None, bool]) -> bool:
+    """TERM ends it as Ctrl-C does: what was started ends, too."""
+    telling = asyncio.ensure_future(story)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, telling.cancel)
+    return await telling

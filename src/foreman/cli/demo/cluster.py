@@ -108,6 +108,7 @@ async def tell(source: Path, files: list[Path], folder: Path, *, expected: Expec
 
 @asynccontextmanager
 async def followed(started: Machines, console: Console) -> AsyncIterator[Story]:
+    """The story of these machines, told while the block runs."""
     story = Story(started, console)
     following = asyncio.create_task(story.follow())
     try:
@@ -118,6 +119,7 @@ async def followed(started: Machines, console: Console) -> AsyncIterator[Story]:
 
 
 def client_of(started: Machines) -> ClusterClient:
+    """A client as any program's, with a certificate of its own."""
     layouts = DirectoryLayouts(started.directory, CLUSTER, lambda address: RemoteForeman.connect(address, tls=started.tls))
     return ClusterClient(layouts, security=started.security)
 

@@ -145,7 +145,7 @@ class Etcd:
 
 @dataclass
 class Machines:
-    """``etcd`` None: there is none here, and the directory is a SQLite file. ``tls``: for clients of the nodes; ``security``: of workers."""
+    """``etcd`` None: there is none here, and the directory is a SQLite file. ``tls`` and ``security``: for clients of nodes and workers."""
 
     nodes: Mapping[str, Machine]
     directory: Directory
