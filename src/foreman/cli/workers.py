@@ -47,7 +47,8 @@ async def new(
     id: NewId,
     kind: Annotated[str, typer.Option("--kind", "-k", help="log, storage, or a kind from foreman.toml.", show_default=False)],
     param: Annotated[
-        list[str] | None, typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=checked_params)
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=checked_params),
     ] = None,
     timeout: Within = 30.0,
     json: AsJson = False,  # noqa: FBT002 (an option on the command line)
