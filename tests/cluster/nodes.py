@@ -23,13 +23,14 @@ from foreman.core.mutations import Mutation, Set
 from foreman.core.views import NodeInfo
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.opening import open_directory
-from foreman.directory.records import Layout, Placement
+from foreman.directory.records import Layout, Placement, StorageTeam
 from foreman.workers.clients import LogSet, StorageClient
 from tests.deadline import wait_until_async
 
 CLUSTER: Final = "demo"
 LEASE_S: Final = 2.0
 PROGRAM: Final = ("-m", "foreman")
+ALL_KEYS: Final = StorageTeam(b"", None, (Placement("anybody", "anywhere"),))
 HEALED_WITHIN_S: Final = 40.0
 """The lease, the rest of a start on a busy machine, and the recovery."""
 
@@ -139,6 +140,15 @@ class RealCluster:
         except AssertionError as late:
             raise AssertionError(f"{late}\n{await self.story()}") from None
 
+    async def cut_at(self, *splits: bytes, above: int = 0, members: int = 1) -> Layout:
+        """As ``serving``, once the key space is cut there, nobody joins any more and each team has just so many members."""
+        while True:
+            layout = await self.serving(above, members=members)
+            whole = all(len(team.members) == members and not team.joining for team in layout.teams)
+            if whole and tuple(team.begin for team in layout.teams) == (b"", *splits):
+                return layout
+            above = layout.epoch
+
     async def story(self) -> str:
         """What the directors say they did."""
         view = await self.view()
@@ -171,11 +181,11 @@ class RealCluster:
                 await logs.push(version + 1, version, transaction(version), epoch=layout.epoch)
                 version += 1
 
-    async def read(self, worker: Placement, version: int) -> dict[bytes, bytes]:
-        """Everything that this worker has at ``version``."""
+    async def read(self, worker: Placement, version: int, team: StorageTeam = ALL_KEYS) -> dict[bytes, bytes]:
+        """Everything that this worker has of the team's keys at ``version``."""
         async with StorageClient.connect(await self.endpoint(worker)) as storage:
             await wait_until_async(lambda: _reached(storage, version), timeout_s=20.0, what=f"{worker.id} reaches {version}")
-            pairs, more = await storage.get_range(b"", None)
+            pairs, more = await storage.get_range(team.begin, team.end)
             assert not more
             return dict(pairs)
 
@@ -194,9 +204,10 @@ def transaction(number: int) -> list[Mutation]:
     return [Set(b"key %d" % number, b"value %d" % number)]
 
 
-def expected(count: int) -> dict[bytes, bytes]:
-    """What there is after ``count`` transactions."""
-    return {b"key %d" % number: b"value %d" % number for number in range(count)}
+def expected(count: int, team: StorageTeam = ALL_KEYS) -> dict[bytes, bytes]:
+    """What there is of the team's keys after ``count`` transactions."""
+    pairs = {b"key %d" % number: b"value %d" % number for number in range(count)}
+    return {key: value for key, value in pairs.items() if team.begin <= key and (team.end is None or key < team.end)}
 
 
 async def _reached(storage: StorageClient, version: int) -> bool:

@@ -68,4 +68,4 @@ async def pushing(cluster: RealCluster) -> AsyncIterator[Pushing]:
     await cluster.push_to(count)
     for team in (await cluster.serving()).teams:
         for member in team.members:
-            assert await cluster.read(member, count) == expected(count)
+            assert await cluster.read(member, count, team) == expected(count, team)

@@ -30,7 +30,7 @@ async def all_members_have(cluster: RealCluster, count: int, *, members: int = 1
     layout = await cluster.serving(members=members)
     for team in layout.teams:
         for member in team.members:
-            assert await cluster.read(member, count) == expected(count)
+            assert await cluster.read(member, count, team) == expected(count, team)
 
 
 async def test_a_lost_machine_costs_nothing_that_was_acknowledged_and_comes_back_to_no_harm(tmp_path: Path) -> None:
@@ -108,14 +108,13 @@ async def test_the_wish_changes_and_the_cluster_follows_with_its_data(tmp_path: 
         await cluster.push_to(100)
         await cluster.durable(first.teams[0].members[0], 100)
         await configure(cluster.nodes["b"], "--logs", "3", "--storage-replicas", "2", "--split", "key 5")
-        grown = await cluster.serving(above=first.epoch, members=2)
+        grown = await cluster.cut_at(b"key 5", above=first.epoch, members=2)
         assert len(grown.logs) == 3
-        assert [team.begin for team in grown.teams] == [b"", b"key 5"]
         assert all(len({member.node for member in team.members}) == 2 for team in grown.teams)
         await cluster.push_to(120)
         await all_members_have(cluster, 120, members=2)
         await configure(cluster.nodes["c"], "--logs", "1", "--storage-replicas", "1", "--split", "")
-        await cluster.serving(above=grown.epoch)
+        await cluster.cut_at(above=grown.epoch)
         await wait_until_async(lambda: only_named_workers_run(cluster), timeout_s=30.0, what="what no layout names is removed")
         await all_members_have(cluster, 120)
 
