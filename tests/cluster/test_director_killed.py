@@ -27,7 +27,7 @@ from tests.deadline import wait_until_async
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 FIRST_TIME: Final = "initialising"
-CHOSEN: Final = ("recruiting logs", "unlocking", "publishing", "cleaning up")
+CHOSEN: Final = ("recruiting logs", "unlocking", "publishing")
 AFTERWARDS: Final = tuple(phase for phase in PHASES if phase != FIRST_TIME) if "EVERY_PHASE" in os.environ else CHOSEN
 WITHIN_S: Final = 60.0
 

@@ -108,7 +108,6 @@ async def test_who_comes_late_with_data_keeps_it(tmp_path: Path) -> None:
         first = await cluster.serving()
         await cluster.push_to(30)
         [member] = first.teams[0].members
-        await cluster.durable(member, 30)
         nodes = list(cluster.nodes.values())
         late = next(node for node in nodes if node.id == member.node)
         empty = [node for node in nodes if node.id not in {member.node, first.logs[0].node}]
