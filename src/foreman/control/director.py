@@ -18,7 +18,7 @@ from foreman.control.keeping_clean import keep_clean
 from foreman.control.memory import Memory
 from foreman.control.recovery.initialising import no_wish
 from foreman.control.recovery.outcome import Completed, Stalled, Superseded
-from foreman.control.recovery.recovery import Recovery, Tools, joiners_of
+from foreman.control.recovery.recovery import Recovery, Tools, absent_nodes, joiners_of, named_nodes
 from foreman.control.recovery.table import walk
 from foreman.control.telling import Teller
 from foreman.control.vouching import Vouching, lost_data
@@ -39,6 +39,7 @@ class Director:
         self._go_on = asyncio.Event()
         self._phase = ""
         self._entered: list[tuple[str, float]] = []
+        self._has_regrouped = False
 
     def go_on(self) -> None:
         """Something that the recovery depends on has changed."""
@@ -72,7 +73,7 @@ class Director:
         tools = self._tools
         self._entered = [("reading", tools.clock())]
         try:
-            view = view_of(tools.keys, await tools.directory.read(tools.keys.everything))
+            view = await self._read()
         except DirectoryUnavailable as error:
             return Stalled("the directory does not answer", (str(error),), tools.settings.again_s)
         unreadable = [why for why in view.unreadable if repr(tools.keys.layout) in why or repr(tools.keys.spec) in why]
@@ -89,6 +90,21 @@ class Director:
                 return recovery.layout, view.spec
             case (Stalled() | Superseded()) as end:
                 return end
+
+    async def _read(self) -> ClusterView:
+        """How it is now. Most nodes of the layout are hardly lost at once: rather the directory was away, and lost sight of them all.
+
+        Then those that come back in a moment are waited for, once an epoch. Raises DirectoryUnavailable.
+        """
+        tools = self._tools
+        view = view_of(tools.keys, await tools.directory.read(tools.keys.everything))
+        if self._has_regrouped or 2 * len(absent_nodes(view)) <= len(named_nodes(view)):
+            return view
+        self._has_regrouped = True
+        self._enter("regrouping")
+        tools.tell("nodes are waited for", f"{len(absent_nodes(view))} of the {len(named_nodes(view))} that the layout names are not there")
+        await tools.feed.until(lambda now: not absent_nodes(now), tools.settings.regroup_s)
+        return view_of(tools.keys, await tools.directory.read(tools.keys.everything))
 
     def _enter(self, phase: str) -> None:
         self._phase = phase

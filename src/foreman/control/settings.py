@@ -11,6 +11,7 @@ class ControlSettings:
     ``appear_timeout_s``: for the new logs to be registered. ``settle_s``: how long a new node must be there before workers are moved to
     it. ``again_s``: after a fault that may pass, doubled up to ``again_cap_s``. ``avoid_s``: how long a node that did not answer is not
     asked again while others can be. ``look_s``: how often the progress of workers that are being filled is asked.
+    ``regroup_s``: how long most of the layout's nodes are waited for when they are away all at once.
     """
 
     lease_s: float = 10.0
@@ -24,3 +25,4 @@ class ControlSettings:
     again_cap_s: float = 5.0
     avoid_s: float = 10.0
     look_s: float = 0.25
+    regroup_s: float = 2.0

@@ -98,3 +98,13 @@ def joiners_of(layout: Layout) -> dict[Placement, Joiner]:
 def names_of(layout: Layout) -> frozenset[Placement]:
     """All workers that a layout names."""
     return frozenset(layout.logs) | storage_of(layout)
+
+
+def named_nodes(view: ClusterView) -> frozenset[str]:
+    """The nodes on which the layout has workers."""
+    return frozenset() if view.layout is None else frozenset(worker.node for worker in names_of(view.layout))
+
+
+def absent_nodes(view: ClusterView) -> frozenset[str]:
+    """Those of them that the directory does not show."""
+    return named_nodes(view) - view.nodes.keys()
