@@ -229,8 +229,8 @@ def _page(found: Sequence[Round], load: float) -> str:
 
 
 _NOTES: Final = (
-    "A lost node is noticed when its lease ends, up to a third of it earlier when the last renewal was a while ago. Where other work keeps the",
-    "processors busy, `chrt --rr 1` measures the recovery rather than the queue for them; the disk is shared all the same.",
+    "A lost node is noticed when its lease ends, up to a third of it earlier when the last renewal was a while ago. Where other work keeps",
+    "the processors busy, `chrt --rr 1` measures the recovery rather than the queue for them; the disk is shared all the same.",
 )
 
 
