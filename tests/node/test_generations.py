@@ -9,6 +9,8 @@ import pytest
 
 from foreman.core.errors import DataDirectoryInvalid, DiskFault, ForeignGeneration, InvalidRequest, StaleGeneration
 from foreman.core.generations import Generation, parse_generation
+from foreman.node.data_directory import open_data_directory
+from foreman.node.doctor import doctor
 from foreman.node.generations import Generations
 from foreman.node.layout import Layout
 from tests.processes.disk_steps import Steps, counted, every_death, failing
@@ -94,11 +96,16 @@ async def test_nobody_is_let_in_who_cannot_be_written_down(layout: Layout) -> No
     assert os.listdir(layout.staging) == []
 
 
-async def test_a_damaged_file_lets_no_director_in(layout: Layout) -> None:
+async def test_a_damaged_file_lets_no_director_in_and_the_doctor_tells(tmp_path: Path) -> None:
+    with open_data_directory(tmp_path / "data", "demo") as data:
+        layout = data.layout
+    assert doctor(layout.root) == []
     for damaged in (b"", b"{}", b'{"format":1,"generation":"x"}', b'{"format":2,"generation":"3-0badcafe-0123456789abcdef"}'):
         layout.generation.write_bytes(damaged)
         with pytest.raises(DataDirectoryInvalid, match=r"generation\.json"):
             await opened(layout).admit(generation(9), asks=False)
+        (finding,) = doctor(layout.root)
+        assert "move it away" in finding.what
 
 
 def test_killed_at_any_step_the_older_one_is_never_let_in_again(layout: Layout) -> None:

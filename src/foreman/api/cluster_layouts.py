@@ -107,7 +107,7 @@ class DirectoryLayouts:
         await self._nodes.close()
 
     async def _follow(self, keys: KeyRange, see: Callable[[KeyValue | Deleted], None]) -> None:
-        async with aclosing(follow(self._directory, keys, backoff=_BACKOFF)) as news:
+        async with aclosing(follow(self._directory, keys, backoff=_BACKOFF, witness=self._keys.identity)) as news:
             async for told in news:
                 for event in told.entries if isinstance(told, Snapshot) else told.events:
                     see(event)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from foreman.core.errors import DataDirectoryInvalid
+from foreman.core.errors import DataDirectoryInvalid, ForemanError
 from foreman.core.judgement import Broken, Busy, Foreign, Mine, judge, worker_name
 from foreman.core.kinds import Kinds
 from foreman.core.space import SpaceVerdict, space_verdict
 from foreman.kernel.files import errno_name, free_space, printable
 from foreman.node.data_directory import read_identity
+from foreman.node.generations import read_generation
 from foreman.node.journal import read_journal
 from foreman.node.layout import Layout
 from foreman.node.other_user import MODES
@@ -62,6 +63,7 @@ def doctor(data: str | Path, kinds: Kinds | None = None, min_free_bytes: int = 0
     looks = (
         partial(_permissions, layout),
         partial(_space, layout, min_free_bytes),
+        partial(_generation, layout),
         partial(_server, layout, holders),
         partial(_workers, layout, identity.cluster, kinds, holders),
         partial(_left_over, layout, running=bool(holders.get(layout.lock))),
@@ -119,6 +121,15 @@ def _space(layout: Layout, min_free_bytes: int) -> Iterator[Finding]:
             yield _notice(layout.root, f"only {free} bytes are free", f"below {min_free_bytes} no new worker would be made")
         case SpaceVerdict.ENOUGH:
             return
+
+
+def _generation(layout: Layout) -> Iterator[Finding]:
+    try:
+        read_generation(layout)
+    except DataDirectoryInvalid as error:
+        yield _wrong(layout.generation, error.reason, "until then no director of a cluster can do anything here")
+    except ForemanError as error:
+        yield _wrong(layout.generation, str(error), "until it can be read no director of a cluster can do anything here")
 
 
 def _server(layout: Layout, holders: Mapping[Path, set[int]]) -> Iterator[Finding]:

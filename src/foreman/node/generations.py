@@ -10,7 +10,7 @@ replaced, epochs do not compare, and its director would take them for what nobod
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -72,29 +72,7 @@ class Generations:
 
     def _read(self) -> Generation | None:
         assert self._layout is not None
-        path = str(self._layout.generation)
-        try:
-            value = read_json(read_bounded(path, _MAX_BYTES))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise disk_error(error, self._layout.generation) from error
-        if isinstance(value, JsonProblem):
-            raise self._damaged(value.sentence)
-        return self._generation_in(value)
-
-    def _generation_in(self, value: Any) -> Generation:
-        if not isinstance(value, dict) or value.get("format") != FORMAT:
-            raise self._damaged("it has another form")
-        try:
-            return parse_generation(str(value.get("generation")))
-        except InvalidRequest:
-            raise self._damaged("it names no generation") from None
-
-    def _damaged(self, why: str) -> DataDirectoryInvalid:
-        assert self._layout is not None
-        advice = "its generation.json is damaged, so that no director can be told from an older one; move it away to listen to any"
-        return DataDirectoryInvalid(printable(str(self._layout.root)), f"{advice} ({why})")
+        return read_generation(self._layout)
 
     def _write(self, generation: Generation) -> None:
         assert self._layout is not None
@@ -103,3 +81,26 @@ class Generations:
             atomic_write(str(self._layout.generation), write_json(facts), temporary_in=str(self._layout.staging))
         except OSError as error:
             raise disk_error(error, self._layout.generation) from error
+
+
+def read_generation(layout: Layout) -> Generation | None:
+    """What generation.json says; None when no director was heard yet. Raises DataDirectoryInvalid, DiskFault."""
+    try:
+        value = read_json(read_bounded(str(layout.generation), _MAX_BYTES))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise disk_error(error, layout.generation) from error
+    if isinstance(value, JsonProblem):
+        raise _damaged(layout, value.sentence)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise _damaged(layout, "it has another form")
+    try:
+        return parse_generation(str(value.get("generation")))
+    except InvalidRequest:
+        raise _damaged(layout, "it names no generation") from None
+
+
+def _damaged(layout: Layout, why: str) -> DataDirectoryInvalid:
+    advice = "its generation.json is damaged, so that no director can be told from an older one; move it away to listen to any"
+    return DataDirectoryInvalid(printable(str(layout.root)), f"{advice} ({why})")
