@@ -1,5 +1,6 @@
 """Teams: who holds keys serves them until others do, gaps are filled, plans are stable, and no key ever loses its last copy."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from foreman.control.holders import Holder, held_by, pieces, ranges_of
 from foreman.control.placement import Place, is_crowded
+from foreman.control.seating import fits
 from foreman.control.teams import NoMember, StoragePlan, plan_teams, without_recruits
 from foreman.directory.records import ClusterSpec, Layout, Placement
 from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
@@ -268,3 +270,25 @@ def test_a_range_that_everybody_lost_is_filled_by_the_logs_or_stalls() -> None:
     plan = Case(wish, holders, PLACES, replay_fills=True).plan()
     assert not isinstance(plan, NoMember)
     assert served(plan) == [(b"", {"l0"}), (b"m", {worker.id for worker in plan.recruits})]
+
+
+@given(ranges(), wishes())
+def test_who_fits_is_who_holds_all_of_a_range(held: KeyRange, wish: ClusterSpec) -> None:
+    wished = ranges_of(wish)
+    assert list(fits(held, wished)) == [number for number, keys in enumerate(wished) if held.covers(keys.begin, keys.end)]
+
+
+@pytest.mark.timeout(60)
+def test_a_thousand_nodes_are_cut_anew_all_at_once_in_a_moment() -> None:
+    """Every cut moves a little, so that all ranges hang together: two thousand workers, and nobody waits for a plan."""
+    places = [Place(f"n{number}", f"d{number}") for number in range(1_000)]
+    before = ranges_of(ClusterSpec(3, 3, tuple(b"%04d" % number for number in range(1, 333))))
+    holders = [
+        Holder(Placement(f"s{number}", f"n{number}"), f"d{number}", before[number % len(before)], 5, serving=True) for number in range(999)
+    ]
+    wish = ClusterSpec(3, 3, tuple(b"%04d~" % number for number in range(1, 333)))
+    started = time.process_time()
+    plan = plan_teams(wish, holders, places, recruit, replay_fills=False)
+    assert not isinstance(plan, NoMember)
+    assert len(plan.recruits) == 996, "of the last range the old ones hold all"
+    assert time.process_time() - started < 5.0

@@ -6,7 +6,8 @@ so the best come first, and the number of seats filled is the highest there can 
 of its fault domain; then some seats, as many as no domain is free for, are given to doubles.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from foreman.control.holders import Holder
@@ -21,26 +22,35 @@ def seat(holders: Sequence[Holder], teams: Sequence[KeyRange], seats: int, free:
 
     ``free``: the fault domains where new workers could go.
     """
-    tables = [_Table(keys, seats) for keys in teams]
-    standing = [holder for holder in holders if not _make_sit(holder, tables)]
+    tables = [_Table(keys.begin, seats) for keys in teams]
+    fitting = {holder: [tables[number] for number in fits(holder.keys, teams)] for holder in holders}
+    standing = [holder for holder in holders if not _make_sit(holder, fitting)]
     for table in tables:
         table.doubles = max(0, table.seats - len(table.sitting) - table.missing(free))
     for holder in standing:
-        _make_sit(holder, tables)
+        _make_sit(holder, fitting)
     return [table.settled(free) for table in tables]
+
+
+def fits(held: KeyRange, ranges: Sequence[KeyRange]) -> range:
+    """Which of ``ranges``, which ascend and do not overlap, are held whole."""
+    first = bisect_left(ranges, held.begin, key=lambda keys: keys.begin)
+    if held.end is None:
+        return range(first, len(ranges))
+    last = bisect_right(ranges, held.end, key=lambda keys: keys.begin)
+    while last > first and not held.covers(ranges[last - 1].begin, ranges[last - 1].end):
+        last -= 1
+    return range(first, last)
 
 
 @dataclass(slots=True)
 class _Table:
-    """A team. ``doubles``: how many of its seats are for a second one of a fault domain."""
+    """A team, whose range begins at ``begin``. ``doubles``: how many of its seats are for a second one of a fault domain."""
 
-    keys: KeyRange
+    begin: bytes
     seats: int
     doubles: int = 0
     sitting: dict[Seat, Holder] = field(default_factory=dict)
-
-    def fits(self, holder: Holder) -> bool:
-        return holder.keys.covers(self.keys.begin, self.keys.end)
 
     def sits(self, holder: Holder) -> bool:
         return any(each is holder for each in self.sitting.values())
@@ -68,13 +78,13 @@ class _Table:
         return list(self.sitting.values())
 
 
-def _make_sit(holder: Holder, tables: Sequence[_Table]) -> bool:
+def _make_sit(holder: Holder, fitting: Mapping[Holder, Sequence[_Table]]) -> bool:
     """Breadth first over those that would have to move; whether there is a seat at the end."""
     comes_for: dict[Holder, tuple[Holder, _Table, Seat]] = {}
     """Who would have to move → who comes to the table for that, and to which seat."""
     turn = [holder]
     for mover in turn:
-        for table in sorted((table for table in tables if table.fits(mover)), key=lambda table: (len(table.sitting), table.keys.begin)):
+        for table in sorted(fitting[mover], key=lambda table: (len(table.sitting), table.begin)):
             if table.sits(mover):
                 continue
             for key, other in table.options(mover):

@@ -11,13 +11,14 @@ who sit serve, each narrowed to its range, and the others go. So a key never has
 wished for; and a plan made on its own result is the same plan.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from foreman.control.holders import Holder, best_first, hull, pieces, ranges_of
 from foreman.control.placement import Place, place
-from foreman.control.seating import seat
+from foreman.control.seating import fits, seat
 from foreman.directory.records import ClusterSpec, Joiner, Placement, StorageTeam
 from foreman.workers.storage.key_range import KeyRange
 
@@ -75,7 +76,7 @@ def plan_teams(
 def _parts(spec: ClusterSpec, holders: Sequence[Holder]) -> list[_Part]:
     """The key space cut at those of the wished cuts that no holder straddles. Who is being filled with what nobody wants is left out."""
     ranges = ranges_of(spec)
-    useful = [each for each in holders if not each.fills or any(each.keys.covers(keys.begin, keys.end) for keys in ranges)]
+    useful = [each for each in holders if not each.fills or fits(each.keys, ranges)]
     waiting = sorted(useful, key=lambda holder: holder.keys.begin)
     parts: list[_Part] = []
     part, at = _Part(), 0
@@ -130,13 +131,15 @@ def _joiners(part: _Part, seated: Sequence[Sequence[Holder]], recruits: Sequence
 def _all_that_is_held(part: _Part) -> list[StorageTeam] | NoMember:
     """Everybody who is there serves what it holds. Cut wherever the keys of one of them begin or end."""
     here = [holder for holder in part.holders if not holder.away]
-    teams: list[StorageTeam] = []
-    for keys in pieces(hull(part.ranges), (holder.keys for holder in here)):
-        members = _names(holder for holder in here if holder.keys.covers(keys.begin, keys.end))
-        if not members:
-            return NoMember(keys.begin)
-        teams.append(StorageTeam(keys.begin, keys.end, members))
-    return teams
+    ranges = pieces(hull(part.ranges), (holder.keys for holder in here))
+    members: list[list[Placement]] = [[] for _ in ranges]
+    for holder in here:
+        for number in fits(holder.keys, ranges):
+            members[number].append(holder.worker)
+    unheld = next((keys for keys, there in zip(ranges, members, strict=True) if not there), None)
+    if unheld is not None:
+        return NoMember(unheld.begin)
+    return [StorageTeam(keys.begin, keys.end, tuple(there)) for keys, there in zip(ranges, members, strict=True)]
 
 
 def _by_replay(
@@ -160,12 +163,12 @@ def _by_replay(
 
 def _with_joiners(teams: Sequence[StorageTeam], joiners: Sequence[tuple[KeyRange, Joiner]]) -> tuple[StorageTeam, ...]:
     """Each joiner stands in the team that its keys begin in; its keys are named where they are not the team's."""
-    result: list[StorageTeam] = []
-    for team in teams:
-        own = (team.begin, team.end)
-        there = [joiner for keys, joiner in joiners if KeyRange(team.begin, team.end).contains(keys.begin)]
-        result.append(replace(team, joining=tuple(replace(joiner, keys=None) if joiner.keys == own else joiner for joiner in there)))
-    return tuple(result)
+    joining: list[list[Joiner]] = [[] for _ in teams]
+    for keys, joiner in joiners:
+        number = bisect_right(teams, keys.begin, key=lambda team: team.begin) - 1
+        is_own = joiner.keys == (teams[number].begin, teams[number].end)
+        joining[number].append(replace(joiner, keys=None) if is_own else joiner)
+    return tuple(replace(team, joining=tuple(there)) for team, there in zip(teams, joining, strict=True))
 
 
 def _names(holders: Iterable[Holder]) -> tuple[Placement, ...]:
