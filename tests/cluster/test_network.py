@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from foreman import Foreman
 from foreman.api.client import RemoteForeman
 from foreman.api.cluster_layouts import DirectoryLayouts
 from foreman.core.mutations import Set
@@ -58,6 +59,9 @@ async def test_a_cluster_lives_on_a_network_and_survives_a_lost_machine(tmp_path
         pushed: dict[bytes, bytes] = {}
         version = await push(client, pushed, 100)
         assert await client.get_many(list(pushed), version=version) == list(pushed.values())
+        addresses = [node.address for node in (await cluster.view()).nodes.values()]
+        async with Foreman.connect_cluster(*addresses, security=shown_by(tmp_path, "client")) as through_nodes:
+            assert await through_nodes.get_many(list(pushed), version=version) == list(pushed.values())
 
         told = [info for node in cluster.nodes.values() for info in await seen_from_afar(cluster, node, tmp_path)]
         assert len(told) == 3 + 4
