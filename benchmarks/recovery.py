@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -103,16 +104,16 @@ class Bench:
             if holds(self.story.feed.view) and self.story.feed.view.layout == layout and layout is not None:
                 return layout
 
-    async def round(self, what: str, lose: Callable[[Layout], Awaitable[None]]) -> Round:
+    async def round(self, what: str, lose: Callable[[Layout], Awaitable[float]]) -> Round:
+        """``lose``: kills, and says when (time.time())."""
         layout = await self.whole()
         self._acknowledged.clear()
-        before = time.time()
-        await lose(layout)
+        killed = await lose(layout)
         async with asyncio.timeout(WITHIN_S):
             new = await self._client.layout(after=layout.epoch)
             await self._acknowledged.wait()
         assert await self.story.feed.until(lambda view: _served(view, new.epoch) is not None, WITHIN_S)
-        return self._round_of(what, before, layout.epoch, new.epoch)
+        return self._round_of(what, killed, layout.epoch, new.epoch)
 
     def _round_of(self, what: str, killed: float, old: int, new: int) -> Round:
         lines = self.story.feed.view.story.lines
@@ -133,12 +134,14 @@ class Bench:
 
     # --- what is lost ---
 
-    async def lose_log(self, layout: Layout) -> None:
+    async def lose_log(self, layout: Layout) -> float:
         node = self.machines.by_id(layout.logs[0].node)
         async with RemoteForeman.connect(node.data) as foreman:
             pid = (await foreman.info(layout.logs[0].id)).pid
         assert pid is not None
-        os.kill(pid, 9)
+        killed = time.time()
+        os.kill(pid, signal.SIGKILL)
+        return killed
 
     def leader(self) -> Machine:
         leader = self.story.feed.view.leader
@@ -173,8 +176,11 @@ async def _measure(folder: Path, rounds: int) -> list[Round]:
     return found
 
 
-async def _pull_out(lost: Machine, _layout: Layout) -> None:
+async def _pull_out(lost: Machine, _layout: Layout) -> float:
+    await lost.remember()
+    killed = time.time()
     await lost.pull_out()
+    return killed
 
 
 LOG: Final = "a log worker is killed, its node lives"

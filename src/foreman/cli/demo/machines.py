@@ -74,8 +74,7 @@ class Machine:
             self._pids = {pid for pid in pids if pid is not None}
 
     async def pull_out(self) -> int:
-        """KILL the server, the supervisor and all workers, as when the machine is gone; how many processes. Its disk stays."""
-        await self.remember()
+        """KILL the server, the supervisor and the workers that were remembered, as when the machine is gone; how many. Its disk stays."""
         await self._node.kill()
         return 1 + self.kill_what_is_left()
 

@@ -89,6 +89,7 @@ class Misfortunes:
         assert leader is not None, "somebody watches"
         machine = self._machines.by_id(leader.node)
         async with self._misfortune(f"{machine.name}, the leader's machine, pulled out") as outcome:
+            await machine.remember()
             processes = await machine.pull_out()
             outcome.how = f"{processes} processes gone; {await self._until_another(layout.epoch)}; {self._leader()} leads"
         async with self._misfortune(f"{machine.name} comes back, with its disk") as outcome:
