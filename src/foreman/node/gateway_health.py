@@ -42,7 +42,7 @@ class HealthFold:
         if health.status in _NOT_AILING:
             self._ailing.pop(id, None)
         else:
-            self._ailing[id] = AilingWorker(id, kind[:MAX_REASON], state, health.status.value, _clean(health.reason))
+            self._ailing[id] = AilingWorker(id, _clean(kind), state, health.status.value, _clean(health.reason))
 
     def record(self) -> HealthRecord:
         """For the directory, bounded."""
