@@ -46,13 +46,15 @@ class Engine:
         self._one_write = asyncio.Lock()
         try:
             self._env = self._open(directory)
-            self._data = self._env.open_db(b"data")
+            self.data = self._env.open_db(b"data")
             self._meta = self._env.open_db(b"meta")
         except lmdb.Error as error:
             raise storage_fault(error, self.path) from error
         self._read: lmdb.Transaction | None = None
         self._tree: KeyTree
         self.get: Callable[[bytes], bytes | None]
+        self.lookup: Callable[[bytes, None, Any], bytes | None]
+        """LMDB's own get in ``data``, for its own keys (long_keys.py)."""
         self.stored = decode_stored(self._begin_reading().get(_RECORD, None, self._meta))
 
     def _open(self, directory: str) -> lmdb.Environment:
@@ -71,7 +73,7 @@ class Engine:
 
     def _entries(self) -> int:
         assert self._read is not None
-        return int(self._read.stat(self._data)["entries"])
+        return int(self._read.stat(self.data)["entries"])
 
     @property
     def size_bytes(self) -> int:
@@ -121,8 +123,8 @@ class Engine:
         """From what is durable now."""
         self._stop_reading()
         self._read = self._env.begin()
-        self._tree = KeyTree(self._read, self._data)
-        self.get = self._tree.get
+        self._tree = KeyTree(self._read, self.data)
+        self.get, self.lookup = self._tree.get, self._read.get
         return self._read
 
     def _stop_reading(self) -> None:
@@ -134,9 +136,9 @@ class Engine:
         """In the writer's thread."""
         with self._env.begin(write=True) as txn:
             if drop:
-                txn.drop(self._data, delete=False)
+                txn.drop(self.data, delete=False)
                 target = replace(target, nodes=0)
-            tree = KeyTree(txn, self._data, nodes=target.nodes, next_node=target.next_node)
+            tree = KeyTree(txn, self.data, nodes=target.nodes, next_node=target.next_node)
             for transaction in _merged(transactions):
                 for begin, end in transaction.ranges:
                     tree.clear(begin, end)
@@ -155,7 +157,7 @@ class Engine:
                 short.append((ROOT + key, value))
             else:
                 tree.put(key, value)
-        txn.cursor(self._data).putmulti(short)
+        txn.cursor(self.data).putmulti(short)
 
     def _grow(self) -> None:
         """Double the map, in steps of at most LARGEST_STEP_BYTES. Reads begin anew: the memory moves."""

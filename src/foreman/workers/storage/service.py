@@ -12,7 +12,6 @@ import lmdb
 
 from foreman.core.data_errors import DataPlaneError, StorageFault
 from foreman.core.health import Health
-from foreman.core.mutations import MAX_KEY_BYTES
 from foreman.workers.host import Host, WorkerFailed
 from foreman.workers.storage.commands import Info, LockFor, Unlock, parse_command
 from foreman.workers.storage.engine import FATAL, Engine, storage_fault
@@ -22,6 +21,7 @@ from foreman.workers.storage.flushing import Flusher
 from foreman.workers.storage.layout import parse_layout
 from foreman.workers.storage.params import StorageParams
 from foreman.workers.storage.pulling import Puller
+from foreman.workers.storage.quick_get import quick_get
 from foreman.workers.storage.reading import Reader
 from foreman.workers.storage.refilling import Refiller
 from foreman.workers.storage.store import Store
@@ -190,7 +190,7 @@ class StorageService:
 
     def commands(self) -> dict[bytes, Command]:
         return {
-            b"GET": Command(self._get, 1, 5),
+            b"GET": Command(quick_get(self.store, self._command), 1, 5),
             b"MGET": Command(self._command, 1),
             b"RANGE": Command(self._command, 2, 20),
             b"GETKEY": Command(self._command, 2, 8),
@@ -198,16 +198,6 @@ class StorageService:
             b"UNLOCK": Command(self._command, 2, 2),
             b"INFO": Command(self._command, 0, 100),
         }
-
-    def _get(self, connection: RespConnection, words: list[bytes]) -> bytes | Pending:
-        """GET of the latest version takes the shortest way; all else the common one."""
-        if len(words) != 2 or len(words[1]) > MAX_KEY_BYTES:
-            return self._command(connection, words)
-        try:
-            value = self.store.get_latest(words[1])
-        except lmdb.Error as error:
-            raise storage_fault(error, self._engine.path) from error
-        return replies.NULL if value is None else b"$%d\r\n%b\r\n" % (len(value), value)
 
     def _command(self, connection: RespConnection, words: list[bytes]) -> bytes | Pending:
         command = parse_command(words)

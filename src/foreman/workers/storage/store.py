@@ -114,9 +114,9 @@ class Store:
     def _set_gate(self) -> None:
         refill = self.refill
         self.whole = not self.unproven and (refill is None or (refill.next is None and refill.through <= self.window.latest))
-        """Whether there is anything to answer reads with."""
-        self._served_from = self.keys.begin if self.whole else PAST_ALL_KEYS
-        self._served_to = PAST_ALL_KEYS if self.keys.end is None else self.keys.end
+        """Whether there is anything to answer reads with: then the keys from ``served_from`` to ``served_to``, else none."""
+        self.served_from = self.keys.begin if self.whole else PAST_ALL_KEYS
+        self.served_to = PAST_ALL_KEYS if self.keys.end is None else self.keys.end
 
     def _look_whether_whole(self) -> None:
         was_whole = self.whole
@@ -125,17 +125,6 @@ class Store:
             self.on_applied()
 
     # Reading.
-
-    def get_latest(self, key: bytes) -> bytes | None:
-        """The fast path: the value at the latest version. Raises NotReady, WrongKeyRange."""
-        window = self.window
-        if window.clears.empty and self._served_from <= key < self._served_to:
-            chain = window.chains.get(key)
-            if chain is None:
-                return self.engine.get(key)
-            value: bytes | None = chain[-1]
-            return value
-        return self.snapshot(None).get(key)
 
     def snapshot(self, version: Version | None) -> Snapshot:
         """The state at ``version``, or at the latest. Raises NotReady, VersionTooOld, VersionTooNew."""
