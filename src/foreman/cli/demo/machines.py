@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from foreman.api.client import RemoteForeman
 from foreman.cli.certificates import Authority, Issued, Use, new_authority
@@ -58,7 +58,7 @@ class Machine:
     def __init__(self, name: str, data: Path, configuration: Path) -> None:
         self.name, self.data, self.id = name, data, ""
         self._node = NodeProcess(data, ["--config", str(configuration)])
-        self._pids: set[int] = set()
+        self._left: list[int] = []
 
     async def start(self) -> None:
         await self._node.start()
@@ -67,11 +67,14 @@ class Machine:
         await self.remember()
 
     async def remember(self) -> None:
-        """Which processes are lost with the machine: the supervisor, and every worker."""
+        """Which processes are lost with the machine: the supervisor, and every worker. By pidfd: a number may be another's by then."""
         with suppress(ForemanError):
             async with RemoteForeman.connect(self.data) as foreman:
                 pids = {(await foreman.node()).supervisor_pid, *(info.pid for info in await foreman.infos())}
-            self._pids = {pid for pid in pids if pid is not None}
+            self._forget()
+            for pid in pids - {None}:
+                with suppress(ProcessLookupError):
+                    self._left.append(os.pidfd_open(cast("int", pid)))
 
     async def pull_out(self) -> int:
         """KILL the server, the supervisor and the workers that were remembered, as when the machine is gone; how many. Its disk stays."""
@@ -79,11 +82,16 @@ class Machine:
         return 1 + self.kill_what_is_left()
 
     def kill_what_is_left(self) -> int:
-        pids, self._pids = self._pids, set()
-        for pid in pids:
+        for process in self._left:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        return len(pids)
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+        return self._forget()
+
+    def _forget(self) -> int:
+        left, self._left = self._left, []
+        for process in left:
+            os.close(process)
+        return len(left)
 
     async def stop(self) -> None:
         """TERM, and gone."""
