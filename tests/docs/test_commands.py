@@ -50,6 +50,6 @@ def test_every_block_says_what_it_is() -> None:
 
 def _skip_what_is_not_installed(block: Block) -> None:
     for command in commands_of(block):
-        for word in ("redis-cli", "redis-server", "curl", "openssl", "jq", "etcd"):
+        for word in ("redis-cli", "redis-server", "curl", "openssl", "jq", "etcd", "etcdctl"):
             if re.search(rf"\b{word}\b", command.text) and shutil.which(word) is None:
                 pytest.skip(f"{word} is not installed")
