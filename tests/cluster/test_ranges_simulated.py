@@ -23,7 +23,7 @@ from foreman.testing.cluster_simulator.promises import KEYS, BrokenPromise
 from foreman.testing.cluster_simulator.world import Simulation, simulate
 from foreman.workers.storage.key_range import KeyRange
 
-SEEDS: Final = int(os.environ.get("RANGE_SEEDS", "15"))
+SEEDS: Final = int(os.environ.get("RANGE_SEEDS", "10"))
 CUTS: Final = (b"c", b"g", b"m", b"s", b"x")
 
 

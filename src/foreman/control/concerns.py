@@ -22,7 +22,7 @@ from foreman.workers.storage.key_range import KeyRange
 class Watched:
     """What the judgement stands on. ``settled``: nodes that have been there for a while. ``spent``: joiners of no use any more.
 
-    ``ready``: joiners that hold the data now. ``filling``: some other is on its way, and soon there.
+    ``ready``: joiners that hold the data now. ``filling``: others that are on their way.
     """
 
     view: ClusterView
@@ -33,7 +33,7 @@ class Watched:
     settled: frozenset[str]
     ready: frozenset[Placement] = frozenset()
     spent: frozenset[Placement] = frozenset()
-    filling: bool = False
+    filling: frozenset[Placement] = frozenset()
 
     def places(self, capability: str) -> list[Place]:
         """Where workers could be moved to."""
@@ -69,7 +69,9 @@ def _of_logs(watched: Watched) -> str | None:
 
 
 def _of_storage(watched: Watched) -> str | None:
-    """What a plan would make otherwise. Who has just been filled is taken in together with those that soon will be."""
+    """What a plan would make otherwise. While workers that it wants are being filled only a gap is a reason: another epoch begins their
+    copies anew.
+    """
     plan = plan_teams(watched.spec, _holders(watched), watched.places("storage"), _nobody_yet, replay_fills=False)
     if isinstance(plan, NoMember):
         return None
@@ -77,11 +79,12 @@ def _of_storage(watched: Watched) -> str | None:
         return "a storage team has too few workers, or not where they should be"
     layout = watched.layout
     planned, there = _members(plan.teams), _members(layout.teams)
-    added = planned - there
-    if added:
-        return None if watched.filling else f"{_ids(added)} can join"
-    named = {joiner.worker for team in plan.teams for joiner in team.joining} | planned
-    dropped = storage_of(layout) - named - watched.spent
+    wanted = {joiner.worker for team in plan.teams for joiner in team.joining}
+    if watched.filling & wanted:
+        return None
+    if planned - there:
+        return f"{_ids(planned - there)} can join"
+    dropped = storage_of(layout) - planned - wanted - watched.spent
     if dropped:
         return f"{_ids(dropped)} is not needed any more"
     cut = [(team.begin, team.end, set(team.members)) for team in plan.teams]
@@ -120,6 +123,8 @@ def _nobody_yet(slot: int, node: str) -> Placement:
     return Placement(f"recruit-{slot}", node)
 
 
-def still_filling(layout: Layout, present: Collection[Placement], ready: frozenset[Placement], spent: frozenset[Placement]) -> bool:
-    """Whether a joiner that is there is neither ready nor spent: it is worth waiting for, so that both join in one epoch."""
-    return any(worker not in ready and worker not in spent for worker in joiners_of(layout) if worker in present)
+def still_filling(
+    layout: Layout, present: Collection[Placement], ready: frozenset[Placement], spent: frozenset[Placement]
+) -> frozenset[Placement]:
+    """The joiners that are there and neither ready nor spent: worth waiting for, so that all join in one epoch."""
+    return frozenset(worker for worker in joiners_of(layout) if worker in present and worker not in ready | spent)
