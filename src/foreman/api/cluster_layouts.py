@@ -6,7 +6,7 @@ outage of it changes nothing: the last layout known is the layout.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 import structlog
@@ -81,8 +81,20 @@ class _OnNode:
         return await self._nodes.info(self._node, id)
 
 
+async def news(changed: asyncio.Event, following: Sequence[asyncio.Task[None]]) -> None:
+    """Until there is news; raises what one of those who bring it failed of, which waiting does not mend."""
+    waiting = asyncio.create_task(changed.wait())
+    try:
+        await asyncio.wait([waiting, *following], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    for task in following:
+        if task.done():
+            task.result()
+
+
 class DirectoryLayouts:
-    """The ``Layouts`` of a ClusterClient. ``directory`` is the caller's, and stays open."""
+    """The ``Layouts`` of a ClusterClient. ``directory`` is the caller's, and stays open. :meth:`after` raises DirectoryError."""
 
     def __init__(self, directory: Directory, cluster: str, connect: Callable[[str], RemoteForeman] = RemoteForeman.connect) -> None:
         self._directory, self._keys = directory, ClusterKeys(cluster)
@@ -96,7 +108,7 @@ class DirectoryLayouts:
             works = (self._follow(self._keys.nodes, self._see_node), self._follow(KeyRange.of_key(self._keys.layout), self._see_layout))
             self._following = [asyncio.create_task(work) for work in works]
         while self._layout is None or self._layout.epoch <= epoch:
-            await self._changed.wait()
+            await news(self._changed, self._following)
         return self._nodes.known(self._layout)
 
     async def close(self) -> None:

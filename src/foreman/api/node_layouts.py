@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 
 from foreman.api.client import RemoteForeman
-from foreman.api.cluster_layouts import Nodes
+from foreman.api.cluster_layouts import Nodes, news
 from foreman.control.desk.plain import view_from
-from foreman.core.errors import ForemanError, InvalidRequest
+from foreman.core.errors import ForemanError, InvalidRequest, NotAuthorized
 from foreman.directory.records import Layout
 from foreman.workers.clients.cluster_layout import ClusterLayout
 
@@ -25,7 +25,10 @@ _CHANGES: Final = frozenset({"state", "layout_published", "node_came", "node_cha
 
 
 class NodeLayouts:
-    """The ``Layouts`` of a ClusterClient. ``targets``: one node at least, by data directory, ``unix:PATH`` or ``https://HOST:PORT``."""
+    """The ``Layouts`` of a ClusterClient. ``targets``: one node at least, by data directory, ``unix:PATH`` or ``https://HOST:PORT``.
+
+    :meth:`after` raises NotAuthorized when the first node that answers lets this client not in.
+    """
 
     def __init__(self, targets: Sequence[str], connect: Callable[[str], RemoteForeman] = RemoteForeman.connect) -> None:
         if not targets:
@@ -42,7 +45,7 @@ class NodeLayouts:
         if not self._listening:
             self._listening = [asyncio.create_task(self._listen(), name="listen to a node") for _ in range(LISTENED_TO)]
         while self._layout is None or self._layout.epoch <= epoch:
-            await self._changed.wait()
+            await news(self._changed, self._listening)
         return self._nodes.known(self._layout)
 
     async def close(self) -> None:
@@ -60,6 +63,9 @@ class NodeLayouts:
                 self._listened_to.add(address)
                 try:
                     await self._follow(self._nodes.foreman(address))
+                except NotAuthorized:
+                    if self._layout is None:
+                        raise  # nobody has told anything yet: it is the caller who must hear it
                 except ForemanError:
                     pass  # the next one may know more
                 finally:
@@ -73,9 +79,12 @@ class NodeLayouts:
         return free[self._turn % len(free)] if free else None
 
     async def _follow(self, foreman: RemoteForeman) -> None:
+        whole_at = -1
         async with aclosing(foreman.cluster.events()) as events:
             async for event in events:
-                if event.what in _CHANGES:
+                again = event.what == "state" and event.after == whole_at  # another line of the same state
+                whole_at = event.after if event.what == "state" else whole_at
+                if event.what in _CHANGES and not again:
                     await self._look(foreman)
 
     async def _look(self, foreman: RemoteForeman) -> None:
