@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from foreman.api import serving as serving_module
-from foreman.api import tls_accepting
 from foreman.api.app import create_app
 from foreman.api.client import RemoteForeman
 from foreman.api.listeners import Listener, open_listeners
 from foreman.api.serving import serving
 from foreman.cli.certificates import Authority, Use, new_authority
+from foreman.kernel import tls_accepting
 from foreman.kernel.lost_peers import UNREAD_FOR_S
 from foreman.node.configuration import load
 from foreman.testing.fake_foreman import FakeForeman

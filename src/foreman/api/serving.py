@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -21,9 +22,11 @@ from foreman.api.app import end_streams
 from foreman.api.doors import App, with_token
 from foreman.api.listeners import BACKLOG, Listener
 from foreman.api.problems import problem, problem_of, too_large
-from foreman.api.tls_accepting import TlsAccepting
 from foreman.api.wire import PROBLEM_JSON, encode
 from foreman.core.errors import InvalidRequest, NotAuthorized
+from foreman.kernel.tls_accepting import TlsAccepting
+
+log = structlog.get_logger("foreman.api")
 
 CLOSE_GRACE_S: Final = 5.0
 KEEP_ALIVE_S: Final = 120
@@ -186,7 +189,7 @@ async def _serve_on(app: FastAPI, listener: Listener, state: ServerState) -> asy
     if listener.sock.family == socket.AF_UNIX:
         return await loop.create_unix_server(connection, sock=listener.sock, backlog=BACKLOG)
     if listener.tls is not None:
-        return TlsAccepting(listener.sock, listener.tls, connection)
+        return TlsAccepting(listener.sock, listener.tls, connection, log.warning)
     return await loop.create_server(connection, sock=listener.sock, backlog=BACKLOG)
 
 

@@ -1,18 +1,24 @@
 """Where a worker is reached: on its Unix socket and over TCP, on the same port again, in a range of ports, by a name others can use."""
 
+import asyncio
 import re
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import redis.asyncio as redis
 
+from foreman.cli.certificates import Authority, Use, new_authority
 from foreman.core.endpoints import read_endpoints
+from foreman.kernel import tls_accepting
 from foreman.workers.wire import Listening, RespServer, listen
 from foreman.workers.wire.listen_params import check_listen_params, split_listen
 from foreman.workers.wire.tcp_port import PORT_FILE
+from foreman.workers.wire.tls import client_context
 
 
 @asynccontextmanager
@@ -110,3 +116,56 @@ def test_an_address_is_parted(listen: str, expected: tuple[str, range]) -> None:
 @pytest.mark.parametrize("listen", ["h", "h:", ":1", "h:65536", "h:2-1", "h:0-5", "h:1-65536", "::1:5", "h:1-", "h:1-2-3", "h 1:2", 7])
 def test_what_is_no_address_is_refused(listen: object) -> None:
     assert check_listen_params({"listen": listen, "auth_file": "/x"})
+
+
+# --- with certificates ---
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> dict[str, str]:
+    """Of one who is a worker and its client."""
+    now = datetime.now(UTC)
+    made = new_authority("test authority", now=now, days=2)
+    issued = Authority.read(made.certificate, made.key).issue("worker", Use.NODE, ["127.0.0.1"], now=now, days=1)
+    for name, content in (("ca.pem", made.certificate), ("worker.pem", issued.certificate), ("worker.key", issued.key)):
+        (tmp_path / name).write_bytes(content)
+    return {"certificate": f"{tmp_path}/worker.pem", "key": f"{tmp_path}/worker.key", "client_ca": f"{tmp_path}/ca.pem"}
+
+
+async def ping(endpoint: str, context: ssl.SSLContext) -> bytes:
+    host, _, port = endpoint.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    try:
+        writer.write(b"*1\r\n$4\r\nPING\r\n")
+        return await reader.readline()
+    finally:
+        writer.transport.abort()
+
+
+async def test_strangers_that_never_shake_hands_shut_nobody_out(
+    tmp_path: Path, tls: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tls_accepting, "MOST_HANDSHAKES", 2)
+    monkeypatch.setattr(tls_accepting, "HANDSHAKE_WITHIN_S", 1.0)
+    opened = await listen(RespServer({}), run=str(tmp_path), params={"listen": "127.0.0.1:0", "tls": tls})
+    host, _, port = opened.endpoint.rpartition(":")
+    strangers = [socket.create_connection((host, int(port))) for _ in range(3)]
+    try:
+        async with asyncio.timeout(20):
+            assert await ping(opened.endpoint, client_context(tls)) == b"+PONG\r\n"
+        assert "a TLS handshake failed" in capsys.readouterr().err
+    finally:
+        for stranger in strangers:
+            stranger.close()
+        await opened.close(0.0)
+
+
+async def test_it_ends_in_the_middle_of_a_handshake(tmp_path: Path, tls: dict[str, str]) -> None:
+    opened = await listen(RespServer({}), run=str(tmp_path), params={"listen": "127.0.0.1:0", "tls": tls})
+    host, _, port = opened.endpoint.rpartition(":")
+    with socket.create_connection((host, int(port))):
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await opened.close(0.0)
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((host, int(port)))

@@ -11,34 +11,36 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-import structlog
-
 MOST_HANDSHAKES: Final = 256
 HANDSHAKE_WITHIN_S: Final = 5.0
 FAREWELL_WITHIN_S: Final = 2.0
 PAUSE_S: Final = 1.0
 """After an accept that failed (no descriptor left), and between two lines about refused handshakes."""
 
-log = structlog.get_logger("foreman.api")
+Tell = Callable[..., object]
+"""Told in a few words what happened, and the facts by name: ``reason``, and ``others`` that failed and were not told of."""
 
 
 class TlsAccepting:
-    """Accepts on ``sock`` from its making until :meth:`close`. ``make``: the protocol of one connection."""
+    """Accepts on ``sock`` from its making until :meth:`stop`. ``make``: the protocol of one connection. ``sock`` stays the caller's."""
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, make: Callable[[], asyncio.Protocol]) -> None:
-        self._sock, self._context, self._make = sock, context, make
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, make: Callable[[], asyncio.Protocol], tell: Tell) -> None:
+        self._sock, self._context, self._make, self._tell_of = sock, context, make, tell
         self._room = asyncio.Semaphore(MOST_HANDSHAKES)
         self._loop = asyncio.get_running_loop()
         self._told_at, self._untold = self._loop.time() - PAUSE_S, 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._begin(self._accept())
 
-    async def close(self) -> None:
-        """No more are accepted; handshakes under way are broken off."""
-        tasks = list(self._tasks)
-        for task in tasks:
+    def stop(self) -> None:
+        """No more are accepted; handshakes under way are broken off. :meth:`close` waits for that."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop, and let go of ``sock``."""
+        self.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self) -> None:
         while True:
@@ -47,7 +49,7 @@ class TlsAccepting:
                 sock, _ = await self._loop.sock_accept(self._sock)
             except OSError as error:
                 self._room.release()
-                log.error("no connection can be accepted", reason=error.strerror)
+                self._tell_of("no connection can be accepted", reason=error.strerror)
                 await asyncio.sleep(PAUSE_S)
             else:
                 self._begin(self._shake_hands(sock), sock)
@@ -70,7 +72,7 @@ class TlsAccepting:
             self._untold += 1
             return
         reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error.strerror or str(error)
-        log.warning("a TLS handshake failed", reason=reason, others=self._untold)
+        self._tell_of("a TLS handshake failed", reason=reason, others=self._untold)
         self._told_at, self._untold = self._loop.time(), 0
 
     def _begin(self, work: Coroutine[Any, Any, None], sock: socket.socket | None = None) -> None:
