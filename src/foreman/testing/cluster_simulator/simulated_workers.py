@@ -8,6 +8,7 @@ when they crash; logs forget nothing.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 from zlib import crc32
 
 from foreman.control.attempt import Attempt
@@ -24,6 +25,9 @@ from foreman.core.data_errors import (
     VersionTooOld,
 )
 from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
+
+COPY_PAGES: Final = 8
+"""A copy comes in so many steps."""
 
 
 @lru_cache(maxsize=100_000)
@@ -103,6 +107,7 @@ class SimulatedStorage:
     """``logs`` and ``replicas``: endpoints. ``whole`` False: it is still to be copied from replicas."""
 
     keys: KeyRange = ALL_KEYS
+    pages: int = 0
     layout_epoch: int = 0
     durable: int = 0
     latest: int = 0
@@ -131,7 +136,7 @@ class SimulatedStorage:
         if self.durable > max(version, following.last):
             raise DurableVersionAhead(self.durable, max(version, following.last))
         self._forget_after(max(version, self.durable))
-        self.keys = following.key_range
+        self.keys, self.pages = following.key_range, 0
         self.data = {each: what for each, what in self.data.items() if self.keys.contains(key_of(what))}
         self.logs, self.replicas = tuple(following.logs.values()), following.replicas
         self.layout_epoch, self.lock.held, self.unlocked_with = attempt.epoch, False, told
@@ -144,7 +149,7 @@ class SimulatedStorage:
         self.latest = max(self.latest, log.last)
 
     def copy(self, replicas: "Iterable[SimulatedStorage]", oldest: int) -> None:
-        """From those that are whole and have what the logs, from ``oldest`` on, do not; if all keys can be had from them."""
+        """From those that are whole and have what the logs, from ``oldest`` on, do not, if all keys can be had there. It takes a while."""
         sources: list[SimulatedStorage] = []
         at: bytes | None = self.keys.begin
         able = [each for each in replicas if each is not self and each.whole and each.latest >= oldest]
@@ -154,6 +159,9 @@ class SimulatedStorage:
                 return
             sources.append(source)
             at = source.keys.end
+        self.pages += 1
+        if self.pages < COPY_PAGES:
+            return
         self.durable = self.latest = min(source.latest for source in sources)
         copied = (pair for source in sources for pair in source.data.items())
         self.data = {version: what for version, what in copied if version <= self.latest and self.keys.contains(key_of(what))}
