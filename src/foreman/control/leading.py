@@ -13,7 +13,7 @@ from typing import Final
 from foreman.control.fence import Fence
 from foreman.directory.errors import DirectoryError, DirectoryUnavailable, InvalidRecord, LeaseExpired
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Absent, Comparison, Directory, KeyValue, LeaseId, Operation, Put, Unchanged
+from foreman.directory.port import Absent, Directory, KeyValue, LeaseId, Operation, Put, Unchanged, as_it_is
 from foreman.directory.records import EpochRecord, IdentityRecord, LeaderRecord, decode, encode
 
 AGAIN_S: Final = 0.1
@@ -99,7 +99,7 @@ async def take_epoch(directory: Directory, keys: ClusterKeys, term: Term, above:
             with contextlib.suppress(InvalidRecord):
                 known = decode(EpochRecord, there.key, there.value).epoch
         epoch = max(above, known) + 1
-        unchanged = [Unchanged(keys.leader, term.revision), _as_it_is(keys.epoch, there), _as_it_is(keys.identity, named)]
+        unchanged = [Unchanged(keys.leader, term.revision), as_it_is(keys.epoch, there), as_it_is(keys.identity, named)]
         operations: list[Operation] = [Put(keys.epoch, encode(EpochRecord(epoch, node)))]
         if identity is None:
             identity = secrets.token_hex(8)
@@ -111,10 +111,6 @@ async def take_epoch(directory: Directory, keys: ClusterKeys, term: Term, above:
         leader = await directory.get(keys.leader)
         if leader is None or leader.mod_revision != term.revision:
             return None
-
-
-def _as_it_is(key: bytes, there: KeyValue | None) -> Comparison:
-    return Absent(key) if there is None else Unchanged(key, there.mod_revision)
 
 
 def _identity_in(there: KeyValue | None) -> str | None:

@@ -12,7 +12,7 @@ import structlog
 
 from foreman.directory.errors import DirectoryError, DirectoryUnavailable
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Directory, LeaseId, Put, Unchanged
+from foreman.directory.port import Comparison, Directory, LeaseId, Put, Unchanged, as_it_is
 from foreman.directory.records import MAX_STORY_LINES, ClusterStoryLine, StatusRecord, StoryRecord, encode
 
 COALESCE_S: Final = 0.02
@@ -57,19 +57,37 @@ class Teller:
         self._status = StatusRecord(epoch, recovery_id, self._node, "recovering", "", "", (), self._wall())
 
     async def run(self, lease: LeaseId, leader_revision: int) -> None:
-        """Until this leader is deposed."""
+        """Until this leader is deposed.
+
+        Each write compares the one before it: one that comes late, after its repetition, would bring back what was.
+        """
+        before: Comparison | None = None
+        written: tuple[ClusterStoryLine, ...] | None = None
         while True:
             await self._dirty.wait()
             await asyncio.sleep(COALESCE_S)
             self._dirty.clear()
-            operations = [Put(self._keys.status, encode(self._status), lease), Put(self._keys.story, encode(StoryRecord(self._lines)))]
+            lines, operations = self._lines, [Put(self._keys.status, encode(self._status), lease)]
+            if lines is not written:
+                operations.append(Put(self._keys.story, encode(StoryRecord(lines))))
             try:
-                committed = await self._directory.transact([Unchanged(self._keys.leader, leader_revision)], operations)
+                if before is None:
+                    before = as_it_is(self._keys.status, await self._directory.get(self._keys.status))
+                committed = await self._directory.transact([Unchanged(self._keys.leader, leader_revision), before], operations)
+                if committed.succeeded:
+                    before, written = Unchanged(self._keys.status, committed.revision), lines
+                elif await self._leads(leader_revision):
+                    before = None
+                    self._dirty.set()
+                else:
+                    return
             except DirectoryUnavailable:
+                before = None
                 self._dirty.set()
                 await asyncio.sleep(AGAIN_S)
             except DirectoryError:
                 return
-            else:
-                if not committed.succeeded:
-                    return
+
+    async def _leads(self, leader_revision: int) -> bool:
+        leader = await self._directory.get(self._keys.leader)
+        return leader is not None and leader.mod_revision == leader_revision

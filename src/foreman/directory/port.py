@@ -89,6 +89,11 @@ class Present:
 Comparison = Unchanged | Absent | Present
 
 
+def as_it_is(key: bytes, there: KeyValue | None) -> Comparison:
+    """That nobody has changed the key since ``there`` (None: nothing) was read there."""
+    return Absent(key) if there is None else Unchanged(key, there.mod_revision)
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
     """Under a lease, the key goes when the lease does. Without, it stays, also through a loss of power."""

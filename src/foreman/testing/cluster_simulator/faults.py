@@ -5,20 +5,23 @@ Each fault is a method that begins it, waits, and ends it. :meth:`Faults.peace` 
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from contextvars import copy_context
 from random import Random
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from foreman.directory.port import Delete, KeyRange, Put
-from foreman.directory.records import ClusterSpec, DrainRecord, Layout, encode
-from foreman.testing.cluster_simulator.network import DIRECTORY, LATEST_S, Network, Weather
-from foreman.testing.cluster_simulator.promises import KEYS, Promises
+from foreman.directory.records import ClusterSpec, DrainRecord, encode
+from foreman.testing.cluster_simulator.network import DIRECTORY, LATEST_S, Weather
+from foreman.testing.cluster_simulator.promises import KEYS
 from foreman.testing.cluster_simulator.redundancy import Redundancy
-from foreman.testing.cluster_simulator.simulated_directory import Store
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
+from foreman.testing.cluster_simulator.stage import Stage, both_ways
+from foreman.testing.cluster_simulator.virtual_time import the_loop
 
 CUTS: Final = (b"g", b"m", b"s")
 LEASE_S: Final = 3.0
 FAR_S: Final = 8.0
+TRAPS: Final = ("crash", "lose its server", "stop", "be heard late")
 
 
 def splits_by(chance: Random) -> tuple[bytes, ...]:
@@ -26,29 +29,11 @@ def splits_by(chance: Random) -> tuple[bytes, ...]:
     return tuple(sorted(chance.sample(CUTS, chance.randint(0, len(CUTS)))))
 
 
-class Stage(Protocol):
-    """A simulation, as far as faults need it."""
-
-    chance: Random
-    network: Network
-    store: Store
-    promises: Promises
-    nodes: dict[str, SimulatedNode]
-    wishes: list[ClusterSpec]
-
-    @property
-    def layout(self) -> Layout | None: ...
-
-    @property
-    def is_watched(self) -> bool: ...
-
-    def say(self, who: str, what: str) -> None: ...
-
-
 class Faults:
     def __init__(self, stage: Stage) -> None:
         self._stage, self._chance = stage, stage.chance
         self._redundancy = Redundancy(stage.nodes, stage.wishes)
+        self._context = copy_context()
         self._active: dict[asyncio.Task[None], str] = {}
         self._cuts: list[set[tuple[str, str]]] = []
         self.late_until_s = 0.0
@@ -66,7 +51,7 @@ class Faults:
                 self.begin(self._chance.choice(self._harmless if tender else self._all))
 
     def begin(self, fault: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = asyncio.create_task(fault())
+        task = the_loop().create_task(fault(), context=self._context.copy())  # a trap springs in the context of its host
         self._active[task] = fault.__name__
         task.add_done_callback(self._ended)
 
@@ -77,15 +62,17 @@ class Faults:
 
     async def peace(self) -> None:
         """Every fault ends now."""
-        active = list(self._active)
-        for task in active:
-            task.cancel()
-        await asyncio.gather(*active, return_exceptions=True)
         stage = self._stage
+        for node in stage.nodes.values():
+            node.control.trap = None
+        while self._active:
+            active = list(self._active)
+            for task in active:
+                task.cancel()
+            await asyncio.gather(*active, return_exceptions=True)
         stage.network.weather = Weather()
         stage.store.transact([], [Delete(KeyRange.of_prefix(KEYS.draining("")))])
         for node in stage.nodes.values():
-            node.control.trap = None
             await self._revive(node)
         stage.say("", "peace")
 
@@ -164,26 +151,56 @@ class Faults:
             await self._while(f"all of {node.id} stopped", self._chance.uniform(1.0, 3.0) * LEASE_S, node.go_on)
 
     async def _trap(self) -> None:
-        """The leader's machine or server crashes between two steps of its program."""
-        node, after, machine = self._leader(), self._chance.random() < 0.5, self._chance.random() < 0.5
-        steps = self._chance.randint(1, 40)
-        self._stage.say("fault", f"{node.id} will crash {'after' if after else 'before'} message {steps} from now")
+        """Something happens to the leader between two steps of its program, and there is something for it to do."""
+        self.set_trap(self._chance.choice(TRAPS), self._chance.randint(1, 40), after=self._chance.random() < 0.5)
+        if self._chance.random() < 0.7:
+            await self.kill_log()
 
-        def crash() -> None:
-            if node.serves:
-                if machine:
-                    node.crash()
-                else:
-                    node.kill_server()
-                self.begin(lambda: self._down(node, f"{'machine' if machine else 'server'} {node.id} crashed in the trap", 4.0))
+    def set_trap(self, what: str, steps: int, *, after: bool) -> None:
+        """For the leader of now. ``what``: of TRAPS. Before its message number ``steps`` from now is sent, or after its answer came."""
+        node = self._leader()
+        springs = {"crash": self._crash_machine, "lose its server": self._crash_server, "stop": self._halt, "be heard late": self._lag}[
+            what
+        ]
+        self._stage.say("fault", f"{node.id} will {what} {'after' if after else 'before'} message {steps} from now")
+        node.control.set_trap(steps, lambda: springs(node), after=after)
 
-        node.control.set_trap(steps, crash, after=after)
+    async def kill_log(self) -> None:
+        """One of the layout's; it comes back."""
+        layout = self._stage.layout
+        if layout is not None:
+            log = self._chance.choice(layout.logs)
+            await self._kill_worker(self._stage.nodes[log.node], log.id)
+
+    def _crash_machine(self, node: SimulatedNode) -> None:
+        node.crash()
+        self.begin(lambda: self._down(node, f"machine {node.id} crashed in the trap", 4.0))
+
+    def _crash_server(self, node: SimulatedNode) -> None:
+        node.kill_server()
+        self.begin(lambda: self._down(node, f"server of {node.id} crashed in the trap", 4.0))
+
+    def _halt(self, node: SimulatedNode) -> None:
+        node.stop()
+        seconds = self._chance.uniform(1.0, 3.0) * LEASE_S
+        self.begin(lambda: self._while(f"all of {node.id} stopped in the trap", seconds, node.go_on))
+
+    def _lag(self, node: SimulatedNode) -> None:
+        """Another one leads, and what this one said last is still on its way."""
+        host, seconds = node.control, self._chance.uniform(1.0, FAR_S)
+        host.lag_s = seconds
+        self.late_until_s = max(self.late_until_s, asyncio.get_running_loop().time() + 2 * seconds)
+        self.begin(self._lease)
+        self.begin(lambda: self._while(f"{node.id} heard late", seconds, lambda: setattr(host, "lag_s", 0.0)))
 
     async def _worker(self) -> None:
         node = self._node()
         ids = [id for id in sorted(node.workers) if id not in node.not_running]
-        if node.up and not node.stopped and ids:
-            id = self._chance.choice(ids)
+        if ids:
+            await self._kill_worker(node, self._chance.choice(ids))
+
+    async def _kill_worker(self, node: SimulatedNode, id: str) -> None:
+        if node.up and not node.stopped and id in node.workers and id not in node.not_running:
             node.kill_worker(id)
             await self._while(f"{id} on {node.id} killed", self._chance.uniform(0.2, 6.0), lambda: node.start_worker(id))
 
@@ -292,9 +309,3 @@ class Faults:
         store.transact([], [Put(KEYS.draining(node), encode(DrainRecord(node, 0.0)))])
         take_back = [Delete.key(KEYS.draining(node))]
         await self._while(f"{node} drained", self._chance.uniform(1.0, 10.0), lambda: store.transact([], take_back))
-
-
-def both_ways(here: Iterable[str], there: Iterable[str]) -> set[tuple[str, str]]:
-    """What must be cut so that no message passes between these and those."""
-    pairs = {(one, other) for one in here for other in there if one != other}
-    return pairs | {(other, one) for one, other in pairs}

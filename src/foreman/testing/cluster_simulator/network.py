@@ -31,8 +31,8 @@ class Lost(Exception):
 class Host:
     """One life of a program on a node. Dead, it sends nothing and hears no answer.
 
-    ``trap``: called when message number ``trap_at`` is about to be sent or, ``trap_after``, when its answer is there: a crash between two
-    steps of a program.
+    ``trap``: called when message number ``trap_at`` is about to be sent or, ``trap_after``, when its answer is there: so something happens
+    between two steps of a program. ``lag_s``: what it says is on its way for so long.
     """
 
     name: str
@@ -41,17 +41,17 @@ class Host:
     trap_at: int = 0
     trap_after: bool = False
     trap: Callable[[], None] | None = None
+    lag_s: float = 0.0
 
     def set_trap(self, steps: int, trap: Callable[[], None], *, after: bool) -> None:
         self.trap_at, self.trap_after, self.trap = self.sent + steps, after, trap
 
-    def at_trap(self, number: int, *, after: bool) -> bool:
-        """Springs it if this is where it is."""
-        if self.trap is None or number < self.trap_at or after is not self.trap_after:
-            return False
-        trap, self.trap = self.trap, None
-        trap()
-        return True
+    def lives_after(self, number: int, *, after: bool) -> bool:
+        """The trap springs if this is where it is."""
+        if self.trap is not None and number >= self.trap_at and after is self.trap_after:
+            trap, self.trap = self.trap, None
+            trap()
+        return self.alive
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class Network:
         if not sender.alive:
             raise Lost
         sender.sent += 1
-        if sender.at_trap(sender.sent, after=False):
+        if not sender.lives_after(sender.sent, after=False):
             raise Lost
         answer: asyncio.Future[_Answer] = the_loop().create_future()
         self._send(_Message(sender, receiver, do, sender.sent, answer))
@@ -110,7 +110,7 @@ class Network:
         """One way, from somebody who never dies; Lost when it does not arrive."""
         arrived: asyncio.Future[None] = the_loop().create_future()
         if not receiver.alive or not self._passes(sender, receiver.name):
-            self._silence(arrived)
+            the_loop().call_later(SILENCE_S, _settle, arrived, Lost())
         else:
             the_loop().call_later(self._delay_s(), _settle, arrived, None)
         await arrived
@@ -120,11 +120,13 @@ class Network:
         sender, receiver, weather = message.sender.name, message.receiver, self.weather
         if weather.again and self.chance.random() < weather.again:
             self._later(message, self.chance.uniform(0.0, LATEST_S))
-        if not self._passes(sender, receiver):
+        if message.sender.lag_s:
+            self._later(message, message.sender.lag_s * self.chance.uniform(0.5, 1.0))
+            self._silence(message)
+        elif not self._passes(sender, receiver):
             if self.hears(sender, receiver) and self.chance.random() < 0.5:
                 self._later(message, self.chance.uniform(0.0, LATEST_S))
-            assert message.answer is not None
-            self._silence(message.answer)
+            self._silence(message)
         else:
             the_loop().call_later(self._delay_s(), self._deliver, message)
 
@@ -137,15 +139,14 @@ class Network:
         waiting = self.stopped.get(message.receiver)
         if waiting is not None:
             waiting.append(message)
-            if message.answer is not None:
-                self._silence(message.answer)
+            self._silence(message)
             return
         outcome = _outcome(message.do)
         answer = message.answer
         if answer is None or answer.done():
             return
         if not self._passes(message.receiver, message.sender.name):
-            self._silence(answer)
+            self._silence(message)
         else:
             the_loop().call_later(self._delay_s(), partial(_answer, message, outcome))
 
@@ -159,8 +160,9 @@ class Network:
             return self.chance.uniform(0.0, 1.0)
         return DELAY_S * self.chance.random()
 
-    def _silence(self, answer: "asyncio.Future[Any]") -> None:
-        the_loop().call_later(SILENCE_S, _settle, answer, Lost())
+    def _silence(self, message: _Message) -> None:
+        if message.answer is not None:
+            the_loop().call_later(SILENCE_S, _settle, message.answer, Lost())
 
 
 def _outcome(do: Callable[[], Any]) -> Any:
@@ -173,7 +175,7 @@ def _outcome(do: Callable[[], Any]) -> Any:
 
 def _answer(message: _Message, outcome: Any) -> None:
     sender = message.sender
-    if not sender.alive or sender.at_trap(message.number, after=True):
+    if not sender.alive or not sender.lives_after(message.number, after=True):
         outcome = Lost()
     assert message.answer is not None
     _settle(message.answer, outcome)

@@ -4,6 +4,7 @@
 - What was acknowledged stays. A transaction counts as acknowledged as soon as every log of its layout took it: the client can hear of it
   at any time from then on. No layout ends before it, its logs and its members hold it, and nothing else is ever told at its version.
 - After a layout is published the logs of older ones acknowledge nothing that it lacks.
+- A director commands nothing after the end of its lease, as it was last told of it.
 - A worker is on one node, obeys only rising generations, and only who locked it unlocks it; what a layout names is neither removed nor
   filled anew.
 
@@ -15,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from foreman.control.attempt import Attempt
 from foreman.control.recovery.recovery import names_of
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.records import EpochRecord, Layout, Placement, decode
+from foreman.directory.port import LeaseId, Put
+from foreman.directory.records import EpochRecord, Layout, LeaderRecord, Placement, decode
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 from foreman.testing.cluster_simulator.simulated_workers import SimulatedLog, SimulatedStorage, key_of
 from foreman.workers.storage.key_range import KeyRange
@@ -39,6 +41,9 @@ class Promises:
         self._taken: dict[tuple[int, int, str], set[str]] = {}
         self._generations: dict[str, int] = {}
         self._homes: dict[str, str] = {}
+        self._leases: dict[str, LeaseId] = {}
+        self.broken: list[str] = []
+        self.lease_ends: Mapping[LeaseId, float] = {}
         self._named: frozenset[Placement] = frozenset()
         self._of_epoch: dict[int, Layout] = {}
 
@@ -48,14 +53,23 @@ class Promises:
 
     # --- what is heard ---
 
-    def written(self, key: bytes, value: bytes) -> None:
+    def written(self, put: Put) -> None:
         """Into the directory."""
-        if key == KEYS.epoch:
+        key, value = put.key, put.value
+        if key == KEYS.leader and put.lease is not None:
+            self._leases[decode(LeaderRecord, key, value).node] = put.lease
+        elif key == KEYS.epoch:
             epoch = decode(EpochRecord, key, value).epoch
             _must(epoch > self.epoch, f"epoch {epoch} was taken after {self.epoch}")
             self.epoch = epoch
         elif key == KEYS.layout:
             self._published(decode(Layout, key, value))
+
+    def commanding(self, node: str, now: float) -> None:
+        """A director sends a command. What is wrong is noted: the director's own task is no place to raise it."""
+        ends_s = self.lease_ends.get(self._leases.get(node, LeaseId(0)), 0.0)
+        if now > ends_s:
+            self.broken.append(f"the director on {node} commands at {now:.3f}, and its lease ended at {ends_s:.3f}")
 
     def made(self, id: str, node: str) -> None:
         home = self._homes.setdefault(id, node)
@@ -117,6 +131,7 @@ class Promises:
 
     def check(self) -> None:
         """That the workers of the layout hold what they must."""
+        _must(not self.broken, "; ".join(self.broken))
         layout = self.layout
         if layout is None:
             return

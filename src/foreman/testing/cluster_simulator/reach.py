@@ -14,6 +14,7 @@ from foreman.core.views import WorkerInfo, WorkerRef
 from foreman.testing.cluster_simulator.network import Host, Lost, Network
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 from foreman.testing.cluster_simulator.simulated_workers import SimulatedLog, SimulatedStorage
+from foreman.testing.cluster_simulator.virtual_time import the_loop
 
 _Answer = TypeVar("_Answer")
 _Kind = TypeVar("_Kind", SimulatedLog, SimulatedStorage)
@@ -21,6 +22,8 @@ _Kind = TypeVar("_Kind", SimulatedLog, SimulatedStorage)
 
 class Ears(Protocol):
     """Who hears what was done. Called at the worker, right after it."""
+
+    def commanding(self, node: str, now: float) -> None: ...
 
     def commanded(self, endpoint: str, what: str, by: Attempt | None) -> None: ...
 
@@ -42,6 +45,7 @@ class Reach:
     async def foreman(self, node: str, generation: Generation | None, ask: Callable[[SimulatedNode], _Answer]) -> _Answer:
         """There, and back. Raises ForemanUnavailable, whether it was done or not; StaleGeneration."""
         self.asked += 1
+        self._commanding()
 
         def do() -> _Answer:
             there = self._nodes[node]
@@ -53,7 +57,11 @@ class Reach:
         return await self._ask(node, do)
 
     def removing(self, node: str, ids: Sequence[str]) -> None:
+        """It is about to be done there."""
         self._ears.removing(node, ids)
+
+    def _commanding(self) -> None:
+        self._ears.commanding(self._me.name, the_loop().time())
 
     async def log_state(self, endpoint: str) -> LogState:
         return await self._log(endpoint, _log_state)
@@ -64,6 +72,7 @@ class Reach:
             self._ears.commanded(endpoint, "lock", attempt)
             return _log_state(log)
 
+        self._commanding()
         return await self._log(endpoint, lock)
 
     async def recover_log(self, endpoint: str, attempt: Attempt, source: str | None, first: int, last: int) -> None:
@@ -71,6 +80,7 @@ class Reach:
             log.recover(attempt, None if source is None else self._source(endpoint, source), first, last)
             self._ears.commanded(endpoint, f"recover from {source}, {first} to {last}", attempt)
 
+        self._commanding()
         await self._log(endpoint, recover)
 
     async def push(self, endpoint: str, epoch: int, version: int, what: str) -> None:
@@ -89,6 +99,7 @@ class Reach:
             self._ears.commanded(endpoint, "lock", attempt)
             return _storage_state(storage)
 
+        self._commanding()
         return await self._storage(endpoint, lock)
 
     async def unlock_storage(self, endpoint: str, attempt: Attempt, version: int, following: Following) -> None:
@@ -96,6 +107,7 @@ class Reach:
             storage.unlock(attempt, version, following)
             self._ears.commanded(endpoint, f"unlock at {version}{', reset' if following.reset else ''}", attempt)
 
+        self._commanding()
         await self._storage(endpoint, unlock)
 
     async def close(self) -> None:

@@ -54,13 +54,17 @@ class Watcher:
 
 
 class Store:
-    """``on_put`` hears each written pair, before anybody else does. The counts are of all that ever was."""
+    """``on_put`` hears each written pair, before anybody else does. The counts are of all that ever was.
 
-    def __init__(self, on_put: Callable[[bytes, bytes], None]) -> None:
+    ``leases``: when each ends, and how long it lives; ``lease_ends``: the same of those that are gone too, as their owners were told.
+    """
+
+    def __init__(self, on_put: Callable[[Put], None]) -> None:
         self.revision = self.oldest = 1
         self.entries: dict[bytes, KeyValue] = {}
         self.history: list[Changes] = []
         self.leases: dict[LeaseId, tuple[float, float]] = {}
+        self.lease_ends: dict[LeaseId, float] = {}
         self.writes = self.written_bytes = self.renewals = self.told = 0
         self.stands_still = False
         self._under: dict[LeaseId, set[bytes]] = {}
@@ -94,7 +98,8 @@ class Store:
     def grant(self, ttl_s: float) -> Lease:
         self._last_lease += 1
         lease = LeaseId(self._last_lease)
-        self.leases[lease], self._under[lease] = (the_loop().time() + ttl_s, ttl_s), set()
+        self.lease_ends[lease] = the_loop().time() + ttl_s
+        self.leases[lease], self._under[lease] = (self.lease_ends[lease], ttl_s), set()
         the_loop().call_later(ttl_s, self._look_at, lease)
         return Lease(lease, ttl_s)
 
@@ -103,7 +108,8 @@ class Store:
         if lease not in self.leases:
             raise LeaseExpired(lease)
         _, ttl_s = self.leases[lease]
-        self.leases[lease] = (the_loop().time() + ttl_s, ttl_s)
+        self.lease_ends[lease] = the_loop().time() + ttl_s
+        self.leases[lease] = (self.lease_ends[lease], ttl_s)
         return ttl_s
 
     def revoke(self, lease: LeaseId) -> None:
@@ -157,7 +163,7 @@ class Store:
         self._happened(events)
 
     def _put(self, put: Put, revision: int) -> KeyValue:
-        self._on_put(put.key, put.value)
+        self._on_put(put)
         old = self.entries.get(put.key)
         if old is None:
             insort(self._order, put.key)

@@ -83,6 +83,7 @@ class SimulatedNode:
 
     def kill_server(self) -> None:
         """At once: it says nothing to anybody any more. The workers go on."""
+        self.go_on()  # a stopped process can be killed
         self.serves = False
         for host in self._hosts:
             host.alive = False
@@ -106,7 +107,6 @@ class SimulatedNode:
 
     def crash(self) -> None:
         """The machine is gone, and every worker with it."""
-        self.go_on()
         self.kill_server()
         self.up = False
         for worker in self.workers.values():

@@ -61,6 +61,19 @@ async def by_chance(simulation: "Simulation") -> None:
     await simulation.faults.chaos(EPISODES)
 
 
+def between_steps(what: str, steps: int, *, after: bool) -> Script:
+    """A log is lost, and in the recovery something happens to the leader (``faults.TRAPS``) between two steps of its program."""
+
+    async def script(simulation: "Simulation") -> None:
+        await simulation.until(lambda: simulation.is_watched)
+        await asyncio.sleep(2.0)  # what stands beside the recovery is over
+        simulation.faults.set_trap(what, steps, after=after)
+        await simulation.faults.kill_log()
+        await asyncio.sleep(2 * LEASE_S)
+
+    return script
+
+
 class Simulation:
     """``count`` nodes, each a fault domain by itself. ``wish`` None: by seed."""
 
@@ -70,6 +83,7 @@ class Simulation:
         self.nodes: dict[str, SimulatedNode] = {}
         self.promises = Promises(self.nodes, self.say, self._published)
         self.store = Store(self.promises.written)
+        self.promises.lease_ends = self.store.lease_ends
         for number in range(count):
             self.nodes[f"n{number}"] = SimulatedNode(
                 f"n{number}", f"d{number}", self.store, self.network, self.nodes, mind=self._coordinate, on_made=self.promises.made
@@ -86,15 +100,23 @@ class Simulation:
         self.store.transact([], [Put(KEYS.spec, encode(self.wishes[0]))])
         main = asyncio.ensure_future(script(self))
         await asyncio.wait([main, *beside], return_when=asyncio.FIRST_COMPLETED)
+        self._check(beside)
         await main
         await self.faults.peace()
         await self._converge()
-        for task in beside:
-            if task.done():
-                task.result()
+        self._check(beside)
         now = asyncio.get_running_loop().time()
         layouts, acknowledged, lines = len(self.promises.layouts), len(self.promises.acknowledged), tuple(self.transcript.lines)
         return Told(self.seed, self.promises.epoch, layouts, acknowledged, self.store.revision, self.network.messages, now, lines)
+
+    def _check(self, beside: "list[asyncio.Task[None]]") -> None:
+        """Raises what any program of the run failed with."""
+        self.promises.check()
+        for task in beside:
+            if task.done():
+                task.result()
+        for node in self.nodes.values():
+            node.check()
 
     def say(self, who: str, what: str) -> None:
         self.transcript.say(who, what)
