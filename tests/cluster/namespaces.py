@@ -70,7 +70,8 @@ def bridge(names: tuple[str, ...]) -> Iterator[Bridge]:
             _plug_in(made, name)
         yield made
     finally:
-        for name in names:
+        for name in names:  # the cable first: a namespace goes only when the last process in it has
+            subprocess.run(["ip", "link", "delete", made.plug(name)], capture_output=True, timeout=WITHIN_S, check=False)
             subprocess.run(["ip", "netns", "delete", made.namespace(name)], capture_output=True, timeout=WITHIN_S, check=False)
         subprocess.run(["ip", "link", "delete", made.device], capture_output=True, timeout=WITHIN_S, check=False)
 

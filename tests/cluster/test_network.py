@@ -1,6 +1,7 @@
 """Nodes and workers that reach one another over TCP alone, each showing a certificate: a whole life of a cluster, and who is kept out."""
 
 import asyncio
+import signal
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from foreman.workers.clients.replica import Unreachable
 from foreman.workers.wire.tls import client_context
 from tests.cluster.nodes import CLUSTER, HEALED_WITHIN_S, RealCluster, RealNode, real_cluster, shown_by
 from tests.cluster.test_healing import configure
+from tests.deadline import wait_until_async
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -119,6 +121,25 @@ async def test_workers_let_nobody_in_without_a_certificate_and_their_own_user_wi
                 await ask_over_tls_without_a_certificate(endpoint, shown_by(tmp_path, "a")["tls"]["client_ca"])
             async with LogClient.connect(endpoint, security=shown_by(tmp_path, "client")) as client:
                 assert (await client.info("id"))["id"] == info.id
+
+
+async def test_where_workers_listen_changes_with_a_reload_and_a_start_and_stands_in_no_manifest(tmp_path: Path) -> None:
+    async with real_cluster(tmp_path, ("a",), tls=True) as cluster, RemoteForeman.connect(cluster.nodes["a"].data) as foreman:
+        node = cluster.nodes["a"]
+        for id in ("log_1", "log_2"):
+            await foreman.new_worker(id, "log")
+        manifest = (node.data / "workers" / "log_1" / "manifest.json").read_text()
+        node.config.write_text(node.config.read_text().replace('[data_plane]\nlisten = "127.0.0.1"', '[data_plane]\nlisten = "127.0.0.2"'))
+        node.signal(signal.SIGHUP)
+
+        async def listens_elsewhere() -> bool:
+            await foreman.restart_worker("log_1")
+            return str((await foreman.info("log_1")).endpoint).startswith("127.0.0.2:")
+
+        await wait_until_async(listens_elsewhere, timeout_s=HEALED_WITHIN_S, what="a start after the reload listens elsewhere")
+        assert str((await foreman.info("log_2")).endpoint).startswith("127.0.0.1:"), "who runs keeps what it has"
+        assert (node.data / "workers" / "log_1" / "manifest.json").read_text() == manifest
+        assert "127.0.0" not in manifest
 
 
 async def ask_over_tls_without_a_certificate(endpoint: str, authority: str) -> None:
