@@ -103,7 +103,7 @@ def test_an_unlock_keeps_no_data_that_the_logs_do_not_have() -> None:
         plan = unlocked(stored, version, raw, parse_layout(raw))
         assert not plan.stored.locked
         assert plan.stored.layout == raw
-        return plan.stored.durable_version, plan.drop, bool(plan.cleared)
+        return plan.stored.durable_version, plan.drop, bool(plan.stored.leftover)
 
     assert after(9) == (9, False, False)
     assert after(7, last_version=9) == (9, False, False)

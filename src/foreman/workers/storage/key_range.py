@@ -50,6 +50,10 @@ class KeyRange:
         below = [(b"", self.begin)] if self.begin else []
         return below if self.end is None else [*below, (self.end, PAST_ALL_KEYS)]
 
+    def others(self) -> tuple["KeyRange", ...]:
+        """The same as key ranges."""
+        return tuple(KeyRange(begin, None if end == PAST_ALL_KEYS else end) for begin, end in self.outside())
+
     def error(self) -> WrongKeyRange:
         """What is answered to who asks beyond it."""
         return WrongKeyRange(show_key(self.begin), "" if self.end is None else show_key(self.end))

@@ -13,6 +13,7 @@ import lmdb
 from foreman.core.data_errors import DataPlaneError, StorageFault
 from foreman.core.health import Health
 from foreman.workers.host import Host, WorkerFailed
+from foreman.workers.storage.clearing import Clearer
 from foreman.workers.storage.commands import Info, LockFor, Unlock, parse_command
 from foreman.workers.storage.engine import FATAL, Engine, storage_fault
 from foreman.workers.storage.facts import Facts, answer_info, as_json, as_reply
@@ -39,6 +40,7 @@ class StorageService:
         self._waiting = WaitingReads()
         self._reader = Reader(self.store, self._waiting, params.version_wait_s)
         self.flusher = Flusher(self.store, self._disk_is, self._show)
+        self.clearer = Clearer(self.store, self._disk_is)
         finder = Finder(environment.foreman_address or "", environment.run)
         self.puller = Puller(environment.id, self.store, finder, params.link, self._sources_changed)
         self.refiller = Refiller(
@@ -81,6 +83,7 @@ class StorageService:
         """
         self._flushing = asyncio.create_task(self.flusher.run(), name="flush")
         self.follow()
+        self.clearer.start()
         starting = asyncio.create_task(self._start(), name="start")
         waits = [asyncio.create_task(event.wait()) for event in (stopping, self._broken)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -112,6 +115,7 @@ class StorageService:
             await asyncio.wait(self._changing)
         self.puller.leave()
         await self.refiller.stop()
+        await self.clearer.stop()
         await self.flusher.stop(self._flushing)
 
     def _followed(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -247,6 +251,7 @@ class StorageService:
         await self.store.unlock(version, layout)
         if was_locked:
             self.follow()
+            self.clearer.start()
         return replies.OK
 
     def facts(self) -> Facts:
@@ -260,6 +265,7 @@ class StorageService:
             "oldest_durable_version": lambda: store.sound_durable,
             "latest_version": lambda: store.latest,
             "key_ranges": lambda: as_json([store.keys.as_json()]),
+            "leftover_ranges": lambda: as_json([part.as_json() for part in store.leftover]),
             "keys": lambda: engine.keys,
             "size_in_bytes": lambda: engine.size_bytes,
             "path": lambda: engine.path,

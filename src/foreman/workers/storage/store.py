@@ -23,6 +23,7 @@ from foreman.workers.storage.stored import (
     Refill,
     Stored,
     Unlocking,
+    cleared_up_to,
     flushed_through,
     locked_by,
     page_copied,
@@ -232,8 +233,9 @@ class Store:
                 return
             raise NotLocked
         plan = unlocked(stored, version, raw, layout)
-        cleared = [Settled(plan.cleared, ())] if plan.cleared else []
-        await self.engine.write(cleared, lambda _: plan.stored, lambda: self._unlocked(plan, version), drop=plan.drop)
+        await self.engine.write(
+            [], lambda now: unlocked(now, version, raw, layout).stored, lambda: self._unlocked(plan, version), drop=plan.drop
+        )
 
     def _unlocked(self, plan: Unlocking, version: Version) -> None:
         keys = plan.stored.key_range
@@ -244,6 +246,26 @@ class Store:
         self._set_gate()
         self._look_for_room()
         self.on_applied()
+
+    # What a narrower range has left behind.
+
+    @property
+    def leftover(self) -> Sequence[KeyRange]:
+        """Ranges that are not held any more and may still have data."""
+        return self.engine.stored.leftover
+
+    async def clear_some(self, at_most_keys: int, at_most_bytes: int) -> None:
+        """Delete a piece of the first leftover range. Raises StorageFault: nothing was deleted."""
+        part = self.leftover[0]
+        keys: list[bytes] = []
+        size, next_key = 0, None
+        for key, value in self.engine.scan(part.begin, part.end, reverse=False):
+            if keys and (len(keys) >= at_most_keys or size + len(value) > at_most_bytes):
+                next_key = key
+                break
+            keys.append(key)
+            size += len(value)
+        await self.engine.write([Settled((), [(key, None) for key in keys])], lambda stored: cleared_up_to(stored, part, next_key))
 
     # Copying from a replica.
 

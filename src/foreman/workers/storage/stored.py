@@ -3,7 +3,7 @@
 Pure. The record is JSON, so that `mdb_dump` can be read by people. Its ``format`` is what a later program checks first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -50,7 +50,8 @@ class Stored:
     ``durable_version``: the version LMDB's data is at. ``locked``: a recovery is under way, nothing is pulled. ``lock``: the
     newest there ever was; older ones stay refused after the unlock. ``layout``: what the last unlock gave; it names the logs.
     ``key_range``: what is held. ``refill``: None when the data is whole; else it is no data to answer with, and ``durable_version`` only
-    says from where the logs go on. ``nodes`` and ``next_node``: see long_keys.py.
+    says from where the logs go on. ``leftover``: what was held before and may still have
+    data. ``nodes`` and ``next_node``: see long_keys.py.
     """
 
     durable_version: int = 0
@@ -59,6 +60,7 @@ class Stored:
     layout: Mapping[str, Any] | None = None
     key_range: KeyRange = ALL_KEYS
     refill: Refill | None = None
+    leftover: tuple[KeyRange, ...] = ()
     nodes: int = 0
     next_node: int = 1
     format: int = FORMAT
@@ -105,11 +107,10 @@ def locked_by(stored: Stored, lock: Lock) -> Stored | None:
 
 @dataclass(frozen=True, slots=True)
 class Unlocking:
-    """What an unlock comes to. ``drop``: all data goes; ``cleared``: ranges that are not held any more."""
+    """What an unlock comes to. ``drop``: all data goes."""
 
     stored: Stored
     drop: bool
-    cleared: Sequence[tuple[bytes, bytes]] = ()
 
 
 def unlocked(stored: Stored, version: Version, raw: Mapping[str, Any], layout: Layout) -> Unlocking:
@@ -130,7 +131,9 @@ def unlocked(stored: Stored, version: Version, raw: Mapping[str, Any], layout: L
         raise DurableVersionAhead(stored.durable_version, last)
     if stored.durable_version and not stored.key_range.covers(keys.begin, keys.end):
         raise InvalidCommand("the layout's key_range is wider than what this worker holds; it needs reset, and replicas to copy from")
-    return Unlocking(target, drop=False, cleared=() if keys == stored.key_range else keys.outside())
+    if keys != stored.key_range:
+        target = replace(target, leftover=keys.others())
+    return Unlocking(target, drop=False)
 
 
 def _check_holder(stored: Stored, raw: Mapping[str, Any]) -> None:
@@ -141,12 +144,20 @@ def _check_holder(stored: Stored, raw: Mapping[str, Any]) -> None:
 
 
 def _emptied(stored: Stored) -> Stored:
-    return replace(stored, durable_version=0, refill=None)
+    return replace(stored, durable_version=0, refill=None, leftover=())
+
+
+def cleared_up_to(stored: Stored, part: KeyRange, next_key: bytes | None) -> Stored:
+    """The record when ``part``, the first leftover range, has nothing before ``next_key`` any more; None: nothing at all."""
+    if stored.leftover[:1] != (part,):
+        return stored  # the range was changed meanwhile, and what is left over with it
+    rest = () if next_key is None else (KeyRange(next_key, part.end),)
+    return replace(stored, leftover=(*rest, *stored.leftover[1:]))
 
 
 def refill_begun(stored: Stored, first: Version) -> Stored:
     """The record when a copy begins: all data is dropped with it."""
-    return replace(stored, durable_version=first, refill=Refill(first, first, stored.key_range.begin))
+    return replace(stored, durable_version=first, refill=Refill(first, first, stored.key_range.begin), leftover=())
 
 
 def page_copied(stored: Stored, keys: int, size_bytes: int, next_key: bytes | None, through: Version) -> Stored:
