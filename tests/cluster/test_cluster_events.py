@@ -7,8 +7,13 @@ from pathlib import Path
 
 from foreman.api.client import RemoteForeman
 from foreman.bootstrap.logs import configure_logs
+from foreman.control.desk.directory_cluster import DirectoryCluster
 from foreman.core.cluster import ClusterEvent
+from foreman.directory.keys import ClusterKeys
+from foreman.directory.opening import open_directory
 from tests.cluster.embedded import node_on, two_nodes
+from tests.directory.conftest import needs_etcd
+from tests.directory.etcd_server import EtcdServer
 
 WITHIN_S = 30.0
 
@@ -58,3 +63,29 @@ async def test_a_node_leaves_and_comes_with_what_it_has(tmp_path: Path) -> None:
         b = await stack.enter_async_context(node_on(tmp_path, "b"))
         await b.wait_for_healthy(timeout=WITHIN_S)
         assert (await until_told(events, "node_came"))[-1].about == id
+
+
+@needs_etcd
+async def test_events_outlast_the_death_of_etcd_and_begin_anew_when_what_was_missed_is_compacted(tmp_path: Path) -> None:
+    etcd = EtcdServer(tmp_path)
+    etcd.start()
+    try:
+        etcd.wait_healthy()
+        async with open_directory(etcd.url) as watching, open_directory(etcd.url) as writing:
+            seen, cluster = DirectoryCluster(watching, "demo"), DirectoryCluster(writing, "demo")
+            await cluster.configure(logs=1, storage_replicas=1)
+            async with aclosing(seen.events()) as events:
+                first = await until_told(events, "state")
+                etcd.end()
+                etcd.start()
+                etcd.wait_healthy()
+                await cluster.configure(logs=2)
+                told = await until_told(events, "wish_changed")
+                assert told[-1].sentence == "the cluster is to have 2 logs and 1 storage teams of 1"
+            async with aclosing(seen.events(after=first[0].after)) as events:
+                assert (await until_told(events, "wish_changed"))[-1].after == told[-1].after
+            await writing.compact((await writing.read(ClusterKeys("demo").everything)).revision)
+            async with aclosing(seen.events(after=first[0].after)) as events:
+                assert (await asyncio.wait_for(anext(events), WITHIN_S)).sentence.startswith("wish: 2 logs")
+    finally:
+        etcd.end()

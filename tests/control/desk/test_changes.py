@@ -136,6 +136,8 @@ def test_a_drain_is_over_when_nothing_that_directors_made_is_there() -> None:
     assert left_on("a", replace(draining, layout=None))[LOG.id] == "is about to be removed"
     assert left_on("a", replace(draining, layout=None, services={})) == {}
     assert hindrances("a", draining) == []
+    assert about("a", draining)[0][0][1].endswith("log, storage, redis, is being drained: 2 of the layout still on it")
+    assert about("a", replace(draining, layout=None))[0][0][1].endswith(", is drained")
     both = replace(draining, draining=frozenset({"a", "b"}), status=None)
     assert hindrances("a", both) == [
         "no other node has the capability log",

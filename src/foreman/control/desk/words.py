@@ -72,9 +72,15 @@ def node_words(id: str, view: ClusterView) -> str:
     """A node that is there."""
     node, health = view.nodes[id], view.health.get(id)
     services = sum(place.node == id for place in view.services)
-    drained = ", is being drained" if id in view.draining else ""
     how = "" if health is None else f" is {health.health}"
-    return f"{id} at {node.address}{how}, {services} services, {', '.join(node.capabilities)}{drained}"
+    return f"{id} at {node.address}{how}, {services} services, {', '.join(node.capabilities)}{_drained(id, view)}"
+
+
+def _drained(node: str, view: ClusterView) -> str:
+    if node not in view.draining:
+        return ""
+    left = sum(worker.node == node for worker in named_by(view.layout))
+    return f", is being drained: {left} of the layout still on it" if left else ", is drained"
 
 
 def _ailing_lines(view: ClusterView) -> list[Line]:
