@@ -43,7 +43,7 @@ NO_ETCD: Final = (
     "etcd is not installed (Debian: apt install etcd-server); the directory is a SQLite file on this machine instead, and nobody stops it"
 )
 _HEADINGS: Final = ("WHAT HAPPENED", "TOOK", "NO PUSH FOR", "OUTCOME")
-_WIDTH: Final = 176
+_WIDTH: Final = 132
 
 
 class Story:
@@ -136,7 +136,7 @@ async def _wish(started: Machines, misfortunes: Misfortunes, told: Told, middle:
     await started.directory.transact([], [Put(ClusterKeys(CLUSTER).spec, encode(spec))])
     layout = await misfortunes.whole()
     what = f"wished for: {LOGS} logs, and {len(layout.teams)} storage teams of {REPLICAS}"
-    told.add(what, began, f"layout {layout.epoch} serves: {len({log.node for log in layout.logs})} machines have a log each")
+    told.add(what, began, f"layout {layout.epoch}: {len({log.node for log in layout.logs})} machines have a log each")
 
 
 async def _push(pushing: Pushing, misfortunes: Misfortunes, told: Told, *, in_peace: bool) -> None:

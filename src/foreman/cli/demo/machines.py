@@ -76,33 +76,32 @@ class Machine:
                 with suppress(ProcessLookupError):
                     self._left.append(os.pidfd_open(cast("int", pid)))
 
-    async def pull_out(self) -> int:
-        """KILL the server, the supervisor and the workers that were remembered, as when the machine is gone; how many. Its disk stays."""
+    async def pull_out(self) -> None:
+        """KILL the server, the supervisor and the workers that were remembered, as when the machine is gone. Its disk stays."""
         await self._node.kill()
-        return 1 + self.kill_what_is_left()
+        self._kill_what_is_left()
 
-    def kill_what_is_left(self) -> int:
+    def _kill_what_is_left(self) -> None:
         for process in self._left:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process, signal.SIGKILL)
-        return self._forget()
+        self._forget()
 
-    def _forget(self) -> int:
+    def _forget(self) -> None:
         left, self._left = self._left, []
         for process in left:
             os.close(process)
-        return len(left)
 
     async def stop(self) -> None:
         """TERM, and gone."""
         await self.remember()
         await self._node.stop()
-        self.kill_what_is_left()
+        self._kill_what_is_left()
 
     async def end(self) -> None:
         """KILL, whatever it is doing; idempotent."""
         await self._node.kill()
-        self.kill_what_is_left()
+        self._kill_what_is_left()
 
 
 class Etcd:

@@ -90,8 +90,8 @@ class Misfortunes:
         machine = self._machines.by_id(leader.node)
         async with self._misfortune(f"{machine.name}, the leader's machine, pulled out") as outcome:
             await machine.remember()
-            processes = await machine.pull_out()
-            outcome.how = f"{processes} processes gone; {await self._until_another(layout.epoch)}; {self._leader()} leads"
+            await machine.pull_out()
+            outcome.how = f"{await self._until_another(layout.epoch)}; {self._leader()} leads"
         async with self._misfortune(f"{machine.name} comes back, with its disk") as outcome:
             await machine.start()
             await self.whole()
@@ -104,7 +104,7 @@ class Misfortunes:
             before = await self._kill(member)
             after = await self._until_renewed(member, before)
             changed = "layout unchanged" if (await self.whole()).epoch == layout.epoch else f"layout {self._epoch()}"
-            outcome.how = f"restarted by its node, pid {before.pid} → {after.pid}; {changed}"
+            outcome.how = f"restarted, pid {before.pid} → {after.pid}; {changed}"
 
     async def _lose_the_directory(self) -> None:
         layout, etcd = await self.whole(), self._machines.etcd
@@ -119,7 +119,7 @@ class Misfortunes:
             written = self._client.acknowledged - version
             await self._until_all_registered()
             now = await self.whole()
-            outcome.how = f"{written} transactions acknowledged meanwhile; layout {layout.epoch} → {now.epoch}"
+            outcome.how = f"{written} acknowledged meanwhile; layout {layout.epoch} → {now.epoch}"
 
     # --- how it goes on ---
 
@@ -167,7 +167,7 @@ class Misfortunes:
                 named = {worker.id for worker in (*layout.logs, *(each for team in layout.teams for each in team.members))}
                 here = {worker.id for worker in await foreman.all()}
                 if here <= named:
-                    return f"its old workers are gone, it has {len(here)} of layout {layout.epoch}; teams are full"
+                    return f"old workers gone, {len(here)} of layout {layout.epoch} there; teams full"
                 await self._feed.after(self._feed.view)
 
     def _name(self, node: str) -> str:
