@@ -11,7 +11,7 @@ MOST_LINES_OF_A_TEST_FILE: Final = 400
 MOST_LINES_OF_A_FUNCTION: Final = 60
 USUAL_LINES_OF_A_FUNCTION: Final = 40
 UNUSUAL_SHARE: Final = 0.05
-MOST_CODE_LINES_OF_THE_SUPERVISOR: Final = 1_385
+MOST_CODE_LINES_OF_THE_SUPERVISOR: Final = 1_384
 """The house wants about 1,000; docs/adr/0012 says what the rest is."""
 
 LONG_FOR_A_REASON: Final = {

@@ -165,14 +165,20 @@ async def test_nothing_starts_while_it_stops(bench: Bench) -> None:
     assert (await bench.client.lost).exited
 
 
-async def test_preloading_what_does_not_exist_says_so(bench: Bench) -> None:
-    failed = await bench.client.preload(["json", "no_such_module"])
-    assert set(failed) == {"no_such_module"}
-    await bench.start("a", "ready")
-
-
-async def test_preloading_what_starts_a_thread_says_so(bench: Bench) -> None:
-    assert set(await bench.client.preload(["tests.supervisor.starts_a_thread"])) == {"*"}
+@pytest.mark.parametrize(
+    ("module", "said"), [("no_such_module", "No module named 'no_such_module'"), ("tests.supervisor.starts_a_thread", "started a thread")]
+)
+async def test_a_preload_that_fails_says_so_and_harms_nobody(root: Path, module: str, said: str) -> None:
+    bench = Bench(root)
+    await bench.attach(preload=("json", module))
+    try:
+        await bench.start("a", "ready")
+        await bench.ready("a")
+        assert said in (root / "supervisor.log").read_text()
+    finally:
+        await bench.client.shutdown(now=True)
+        await bench.client.lost
+        await bench.detach()
 
 
 def raw(bench: Bench) -> socket.socket:
@@ -257,6 +263,22 @@ async def test_a_wrong_request_after_hello_is_refused_and_the_link_stays(bench: 
     bench.client._wire.transport.write(frame({**message, "n": 10**9}))
     assert await bench.client.list() == []
     assert not bench.client.lost.done()
+
+
+@pytest.mark.parametrize("field", ["lock", "cwd", "program", "env", "output"])
+async def test_text_that_no_system_call_takes_is_refused(bench: Bench, field: str) -> None:
+    """A lone surrogate is valid JSON; let in, it would raise where a path is opened, and end the supervisor."""
+    odd = "/\ud800"
+    values: dict[str, Any] = {"program": [odd], "env": {"A": odd}, "output": {"directory": odd}}
+    plain = {"id": "a", "incarnation": "1", "program": ["true"], "cwd": "/", "env": {}, "lock": "/l", "output": {"directory": "/o"}}
+    with raw(bench) as peer:
+        peer.sendall(frame({"n": 1, "do": "hello", "with": {"version": 1}}))
+        peer.sendall(frame({"n": 2, "do": "start", "with": {**plain, field: values.get(field, odd)}}))
+        peer.shutdown(socket.SHUT_WR)
+        assert answers(peer)[-1]["error"]["code"] == "invalid"
+    await bench.detach()
+    await bench.attach()
+    assert await bench.client.list() == []
 
 
 async def test_many_idle_connections_push_out_only_one_another(bench: Bench) -> None:

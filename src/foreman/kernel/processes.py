@@ -8,8 +8,10 @@ import ctypes
 import os
 import resource
 import signal
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -129,16 +131,18 @@ class ProcessArea:
         self._arguments_size = arguments_end - self._arguments
         self._environment_size = environment_end - self._environment
 
-    def rewrite(self, arguments: bytes, environment: list[bytes]) -> None:
-        """As much as there is room for, the first entries of ``environment`` first, and no entry in part."""
-        _fill(self._arguments, self._arguments_size, arguments[: max(0, self._arguments_size - 1)])
+    def lay_out(self, arguments: bytes, environment: Mapping[bytes, bytes], *, first: bytes) -> Callable[[], None]:
+        """What a forked child calls to show these. Laid out before the fork: whatever a child computes costs it pages of its own.
+
+        As much as there is room for, and no entry in part. ``first``: the name that must have room.
+        """
         block = b""
-        for entry in environment:
-            if len(block) + len(entry) < self._environment_size:
-                block += entry + b"\0"
-        _fill(self._environment, self._environment_size, block)
+        for name, value in sorted(environment.items(), key=lambda entry: entry[0] != first):
+            if len(block) + len(name) + len(value) + 2 <= self._environment_size:
+                block += b"%b=%b\0" % (name, value)
+        shown = arguments[: max(0, self._arguments_size - 1)]
+        return partial(self._show, shown.ljust(self._arguments_size, b"\0"), block.ljust(self._environment_size, b"\0"))
 
-
-def _fill(address: int, size: int, content: bytes) -> None:
-    if size > 0:
-        ctypes.memmove(address, content.ljust(size, b"\0"), size)
+    def _show(self, arguments: bytes, environment: bytes) -> None:
+        ctypes.memmove(self._arguments, arguments, len(arguments))
+        ctypes.memmove(self._environment, environment, len(environment))

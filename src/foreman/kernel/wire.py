@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from sys import float_info
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 _Record = TypeVar("_Record")
@@ -19,6 +19,8 @@ _Reader = Callable[[Any, str], Any]
 """From a plain value, and the place it stands at (for the error), to what it says."""
 
 _LENGTH: Final = struct.Struct(">I")
+_SCALARS: Final = (str, int, bool, NoneType)
+"""What is as it is; a float must be finite."""
 
 
 class ProtocolError(ValueError):
@@ -36,7 +38,15 @@ def encode_frame(message: Mapping[str, Any]) -> bytes:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {name: getattr(value, name) for name in value.__dataclass_fields__}
+    """Of a dataclass only what is not as its default says: most of most messages is not said, and the reader has the same defaults."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {name: said for name, default in _defaults_of(cast("Any", type(value))) if (said := getattr(value, name)) != default}
+
+
+@cache
+def _defaults_of(kind: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in fields(kind))
 
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
@@ -84,7 +94,7 @@ def _reader_of(kind: Any) -> _Reader:
         return _record_reader(kind)
     origin, inner = get_origin(kind), get_args(kind)
     if origin is UnionType:
-        return _union_reader(kind, [_reader_of(member) for member in inner])
+        return _union_reader(kind, {member for member in inner if member in _SCALARS}, [_reader_of(member) for member in inner])
     if origin is tuple:
         return _tuple_reader(_reader_of(inner[0]))
     if origin is not None:
@@ -109,8 +119,10 @@ def _record_reader(kind: Any) -> _Reader:
     return read
 
 
-def _union_reader(kind: Any, members: list[_Reader]) -> _Reader:
+def _union_reader(kind: Any, scalars: set[Any], members: list[_Reader]) -> _Reader:
     def read(raw: Any, where: str) -> Any:
+        if type(raw) in scalars:
+            return raw
         for member in members:
             try:
                 return member(raw, where)

@@ -7,7 +7,7 @@ had not taken when it died is told to its successor. It never restarts a supervi
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,6 @@ from foreman.supervisor.protocol import (
     Hello,
     List,
     News,
-    Preload,
     Refusal,
     Refused,
     Request,
@@ -140,11 +139,6 @@ class SupervisorClient:
         """Every worker it has: what a new server adopts."""
         answer = await self._ask(List())
         return [from_plain(RunningWorker, raw) for raw in answer["workers"]]
-
-    async def preload(self, modules: Sequence[str]) -> dict[str, str]:
-        """Import them for workers forked from now on. Returns those that failed, and why ("*": one of them started a thread)."""
-        answer = await self._ask(Preload(tuple(modules)))
-        return dict(answer["failed"])
 
     async def configure(self, *, orphan_grace_s: float) -> None:
         """How long workers go on after this connection is gone."""

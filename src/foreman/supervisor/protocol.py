@@ -34,13 +34,6 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Preload:
-    """Import these modules now, so that workers forked later have them already."""
-
-    modules: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Signal:
     """To the worker's leader, or to its whole process group. KILL to the group takes everything the worker started with it."""
 
@@ -197,12 +190,11 @@ class Exited:
 
 # --- their names on the wire ---
 
-Request = Hello | Preload | StartRequest | Signal | List | Ack | Shutdown | Configure
+Request = Hello | StartRequest | Signal | List | Ack | Shutdown | Configure
 News = Started | StartFailed | Notified | WatchdogOverdue | OutputLost | Exited
 
 _REQUESTS: Final[dict[str, type[Request]]] = {
     "hello": Hello,
-    "preload": Preload,
     "start": StartRequest,
     "signal": Signal,
     "list": List,

@@ -40,26 +40,24 @@ class Spawner:
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._not_default: tuple[int, ...] = ()
 
-    def preload(self, modules: tuple[str, ...]) -> dict[str, str]:
-        """Import them for all workers forked from now on, and be ready to fork. Returns those that failed, and why."""
-        failed = {}
+    def preload(self, modules: tuple[str, ...]) -> None:
+        """Import them for all workers that are forked from now on, and be ready to fork. What fails is told on stderr, in full."""
         for module in modules:
             try:
                 import_module(module)
-            except BaseException as error:  # somebody else's module: whatever it raises must not end the workers
+            except BaseException:  # somebody else's module: whatever it raises must not end the workers
                 traceback.print_exc()
-                failed[module] = f"{type(error).__name__}: {error}"
         if len(os.listdir("/proc/self/task")) > 1:
-            failed["*"] = "a module started a thread; threads do not survive a fork"
+            sys.stderr.write(f"a module of {', '.join(modules)} started a thread; threads do not survive a fork\n")
         sys.stdout.flush()
         self._not_default = tuple(signum for signum in signal.valid_signals() if signal.getsignal(signum) not in {signal.SIG_DFL, None})
         gc.collect()
         gc.freeze()
-        return failed
 
     def prepare(self, request: StartRequest) -> Prepared:
         """Takes the lock. Raises Refused (busy, failed): then it is not ours."""
         lock, opened = None, list[int]()
+        environment = {os.fsencode(name): os.fsencode(value) for name, value in request.env.items()}
         try:
             lock = try_lock(request.lock)
             if lock is None:
@@ -73,8 +71,9 @@ class Spawner:
             if lock is not None:
                 lock.release()
             raise Refused(Refusal("failed", error.strerror or str(error), error.errno, error.filename)) from error
+        show = self._area.lay_out(f"foreman worker {request.id}".encode(), environment, first=b"FOREMAN_INCARNATION")
         descriptors = (self._null, output_write, output_write, lock.fileno(), report_write)
-        plan = ChildPlan(request, os.getpid(), self._descriptor_limits, self._area, self._not_default, descriptors)
+        plan = ChildPlan(request, os.getpid(), self._descriptor_limits, self._not_default, environment, show, descriptors)
         return Prepared(plan, lock, report, output, (report_write, output_write))
 
     def fork(self, prepared: Sequence[Prepared]) -> list[int | OSError]:

@@ -13,7 +13,9 @@ MAX_SIGNAL: Final = 64
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 _INCARNATION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _DOTTED: Final = re.compile(r"\w+(\.\w+)*:\w+")
-_PATH: Final = re.compile(r"/[^\0]*")
+_TEXT: Final = re.compile(r"[^\0\ud800-\udc7f\udd00-\udfff]*")
+"""What a system call takes: no NUL, and nothing that os.fsencode cannot write."""
+_PATH: Final = re.compile("/" + _TEXT.pattern)
 
 
 def require(holds: object, sentence: str) -> None:
@@ -90,10 +92,10 @@ class StartRequest:
         require(_PATH.fullmatch(self.cwd), "cwd must be an absolute path")
         require(0 <= self.umask <= 0o777, "umask must be 0 to 0o777")
         require(self.watchdog_s is None or 0 < self.watchdog_s <= MAX_SECONDS, "watchdog_s must be more than 0")
-        possible = (name and "=" not in name and "\0" not in name + value for name, value in self.env.items())
+        possible = (name and "=" not in name and _TEXT.fullmatch(name + value) for name, value in self.env.items())
         require(all(possible), "env has an impossible entry")
         if isinstance(self.program, str):
             require(_DOTTED.fullmatch(self.program), "program must be package.module:function")
         else:
             require(self.program and self.program[0], "program must name what to run")
-            require("\0" not in "".join(self.program), "program must not hold NUL")
+            require(_TEXT.fullmatch("".join(self.program)), "program has an impossible argument")

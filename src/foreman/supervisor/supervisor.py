@@ -19,7 +19,6 @@ from foreman.supervisor.protocol import (
     Configure,
     Hello,
     List,
-    Preload,
     Refusal,
     Refused,
     Request,
@@ -76,8 +75,6 @@ class Supervisor:
                 answer({})
             case List():
                 answer({"workers": [worker.view() for worker in self._children.workers()]})
-            case Preload(modules):
-                answer({"failed": self._spawner.preload(modules)})
             case Configure(orphan_grace_s):
                 self._orphan_grace_s = orphan_grace_s
                 answer({})
