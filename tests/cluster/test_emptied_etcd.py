@@ -12,7 +12,11 @@ import pytest
 from foreman.api.client import RemoteForeman
 from foreman.control.cluster_view import ClusterView
 from foreman.core.generations import is_directed
-from tests.cluster.nodes import RealCluster, RealNode, expected, real_cluster
+from foreman.directory.keys import ClusterKeys
+from foreman.directory.opening import open_directory
+from foreman.directory.port import Put
+from foreman.directory.records import EpochRecord, encode
+from tests.cluster.nodes import CLUSTER, RealCluster, RealNode, expected, real_cluster
 from tests.cluster.test_healing import all_members_have, configure
 from tests.cluster.test_on_etcd import all_are_there, on_etcd, workers_of
 from tests.deadline import wait_until_async
@@ -102,8 +106,11 @@ async def give_up(node: RealNode) -> None:
     assert set(results.values()) <= {None}
 
 
-async def test_who_comes_late_with_data_keeps_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("higher", [False, True], ids=["as old an epoch", "a higher epoch"])
+async def test_who_comes_late_with_data_keeps_it(tmp_path: Path, *, higher: bool) -> None:
     async with real_cluster(tmp_path) as cluster:
+        if higher:
+            await had_epochs(cluster, 7)
         await configure(cluster.nodes["a"], "--logs", "1", "--storage-replicas", "1")
         first = await cluster.serving()
         await cluster.push_to(30)
@@ -119,6 +126,7 @@ async def test_who_comes_late_with_data_keeps_it(tmp_path: Path) -> None:
         await configure(empty[0], "--logs", "1", "--storage-replicas", "1")
         second = await cluster.serving()
         assert second.last_version == 0, "none of those who are there has data"
+        assert (second.epoch < first.epoch) == higher
         await late.up()
         left_alone = f"node {late.id} is left alone"
         await wait_until_async(lambda: told(cluster, left_alone), timeout_s=40.0, what=left_alone)
@@ -126,6 +134,11 @@ async def test_who_comes_late_with_data_keeps_it(tmp_path: Path) -> None:
         await give_up(late)
         await configure(late, "--logs", "3")
         await wait_until_async(lambda: takes_part(cluster, late), timeout_s=40.0, what="it is a node like any other")
+
+
+async def had_epochs(cluster: RealCluster, epoch: int) -> None:
+    async with open_directory(cluster.directory) as directory:
+        await directory.transact([], [Put(ClusterKeys(CLUSTER).epoch, encode(EpochRecord(epoch, "somebody")))])
 
 
 async def told(cluster: RealCluster, what: str) -> bool:

@@ -1,7 +1,7 @@
 """The nodes' foremen: one connection each, every command behind the fence, with the director's generation and a deadline.
 
-A node that has heard a newer director refuses; then this one is overtaken, and ends. Owns which nodes did not answer lately, so that a
-director asks others first. Decides nothing else.
+A node that has heard a newer director refuses; then this one is overtaken, and ends. Owns which nodes did not answer lately, or keep
+workers of another directory, so that a director asks others first. Decides nothing else.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 from foreman.control.errors import Overtaken
 from foreman.control.fence import Fence
 from foreman.control.ports import Connect, ReachedForeman
-from foreman.core.errors import ForemanError, ForemanTimeout, StaleGeneration
-from foreman.core.generations import Generation
+from foreman.core.errors import ForeignGeneration, ForemanError, ForemanTimeout, StaleGeneration
+from foreman.core.generations import Generation, is_directed
 from foreman.core.views import WorkerInfo
 from foreman.directory.records import NodeRecord
 
@@ -29,6 +29,7 @@ class Foremen:
         self._generation: Generation | None = None
         self._reached: dict[str, ReachedForeman] = {}
         self._silent: dict[str, float] = {}
+        self._foreign: set[str] = set()
         self.swept: set[tuple[str, str]] = set()
         """Nodes, by id and incarnation, on which nothing was left that no layout names, and which were asked for no worker since."""
 
@@ -38,9 +39,9 @@ class Foremen:
         self._generation = generation
 
     def avoided(self) -> frozenset[str]:
-        """Nodes that did not answer a short while ago."""
+        """Nodes that did not answer a short while ago, and those that keep the workers of another directory."""
         now = self._clock()
-        return frozenset(node for node, at in self._silent.items() if now - at < self._avoid_s)
+        return frozenset(self._foreign) | frozenset(node for node, at in self._silent.items() if now - at < self._avoid_s)
 
     def next_trusted(self, now: float) -> float | None:
         """When the next of these may be asked again like any other."""
@@ -50,6 +51,8 @@ class Foremen:
         """All workers of the node, by id. Raises ForemanError."""
         within_s = timeout_s or self._timeout_s
         found = await self._ask(node, within_s, f"the workers of node {node.id}", lambda foreman: foreman.infos())
+        if not any(is_directed(info.id) for info in found):
+            self._foreign.discard(node.id)  # they were given up
         return {info.id: info for info in found}
 
     async def new_worker(self, node: NodeRecord, id: str, kind: str, params: Mapping[str, Any], timeout_s: float) -> None:
@@ -85,6 +88,9 @@ class Foremen:
             raise ForemanTimeout(what, timeout_s) from None
         except StaleGeneration as stale:
             raise Overtaken(stale.newest_epoch) from None
+        except ForeignGeneration:
+            self._foreign.add(node.id)
+            raise
         except ForemanError as error:
             if error.http_status >= 500:  # below, what was asked was wrong, and not the node
                 self._silent[node.id] = self._clock()

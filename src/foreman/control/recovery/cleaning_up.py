@@ -12,7 +12,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from foreman.control.attempt import is_spent
+from foreman.control.attempt import is_spent, origin_of
 from foreman.control.recovery.outcome import Completed, Outcome
 from foreman.control.recovery.recovery import Recovery, Tools, names_of
 from foreman.control.together import together
@@ -54,12 +54,17 @@ async def _stands(tools: Tools, layout: Layout) -> bool:
 
 
 async def _remove_on(tools: Tools, layout: Layout, node: NodeRecord) -> bool | ForemanError:
-    """Whether nothing is left there; or why it could not be done."""
+    """Whether nothing is left there; or why it could not be done.
+
+    Workers of a later epoch than this layout's are no director's of this directory. The node is asked to remove none of them, so that it
+    says whether it listens.
+    """
     named = frozenset(worker.id for worker in names_of(layout) if worker.node == node.id)
     try:
         infos = await tools.foremen.infos(node)
         spent = [id for id in infos if is_spent(id, layout.epoch, named)]
-        if not spent:
+        later = [id for id in infos if (origin := origin_of(id)) is not None and origin.epoch > layout.epoch and id not in named]
+        if not spent and not later:
             return True
         results = await tools.foremen.remove_workers(node, spent, tools.settings.recruit_timeout_s)
     except ForemanError as why:
