@@ -141,6 +141,16 @@ async def test_a_wrong_request_leaves_nothing_anywhere(cluster: Cluster) -> None
     assert (view.requests["w"].node, view.requests["w"].error["code"]) == ("", "invalid_params")
 
 
+@pytest.mark.parametrize("hostile", ["\0" * 10, "\udc80", "x" * 100_000])
+async def test_what_a_worker_says_cannot_stop_a_director(cluster: Cluster, hostile: str) -> None:
+    cluster.nodes.answers = [ForemanTimeout(hostile, 1.0), FailedToStart("w", hostile)]
+    await cluster.put(request())
+    view = await cluster.until(state("w", "failed"))
+    assert view.requests["w"].error["code"] == "failed_to_start"
+    await cluster.put(request("after"))
+    await cluster.until(state("after", "made"))
+
+
 async def test_nobody_able_is_said_and_waited_for(cluster: Cluster) -> None:
     await cluster.put(replace(request(), kind="sql"))
     await cluster.until(lambda view: "w" in view.requests and "capability sql" in view.requests["w"].problem)

@@ -8,6 +8,9 @@ away is waited for, because the worker may be there. No layout names these worke
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
 
 from foreman.control.cluster_view import ClusterView
 from foreman.control.placement import Place, domain_of, place
@@ -17,6 +20,9 @@ from foreman.directory.errors import DirectoryError
 from foreman.directory.port import Delete, Operation, Put, Unchanged
 from foreman.directory.records import NodeRecord, encode
 from foreman.directory.worker_request import ASKED, FAILED, MADE, REMOVING, WorkerRequest
+
+MAX_PROBLEM: Final = 1_000
+MAX_FACTS_BYTES: Final = 16 << 10
 
 
 def chosen_node(request: WorkerRequest, view: ClusterView, avoided: frozenset[str] = frozenset()) -> str | None:
@@ -34,6 +40,21 @@ def chosen_node(request: WorkerRequest, view: ClusterView, avoided: frozenset[st
     places = [Place(node.id, domain_of(node)) for node in able]
     team = [Place(node, domain_of(view.nodes.get(node, NodeRecord(node, "")))) for node in beside]
     return next(iter(place(1, places, beside=team, load=load)), None)
+
+
+def _clean(text: str) -> str:
+    """What nodes and workers say may be long and hold anything; a record may not."""
+    return text[:MAX_PROBLEM].replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
+
+
+def _told(error: ForemanError) -> dict[str, Any]:
+    """The error as the record keeps it: with its facts, unless they are no JSON or too much."""
+    short: dict[str, Any] = {"code": error.code, "detail": _clean(str(error))}
+    whole = {**short, **error.facts()}
+    try:
+        return whole if len(msgspec.json.encode(whole)) <= MAX_FACTS_BYTES else short
+    except (TypeError, ValueError):
+        return short
 
 
 class Answering:
@@ -105,7 +126,7 @@ class Answering:
             return await self._wait_for(request, str(error))
         except ForemanError as error:
             node = request.node if isinstance(error, FailedToStart) else ""  # else nothing was made there
-            told = {"code": error.code, "detail": str(error), **error.facts()}
+            told = _told(error)
             tools.tell(f"{request.id} could not be made on node {request.node}", str(error))
             return await self._write(request, replace(request, state=FAILED, node=node, problem="", error=told))
         tools.tell(f"{request.id} was made on node {request.node}", "somebody asked the cluster for it")
@@ -128,8 +149,9 @@ class Answering:
         return await self._write(request, None)
 
     async def _wait_for(self, request: WorkerRequest, problem: str) -> bool:
-        if request.problem != problem[:1000]:
-            await self._write(request, replace(request, problem=problem[:1000]))
+        problem = _clean(problem)
+        if request.problem != problem:
+            await self._write(request, replace(request, problem=problem))
         return False
 
     async def _write(self, request: WorkerRequest, new: WorkerRequest | None) -> bool:

@@ -137,9 +137,12 @@ async def test_what_nobody_could_do_is_refused_before_anything_is_written(cluste
         await cluster.new_worker("log-4-0a0b0c0d-0-00000001", "log")
     with pytest.raises(InvalidRequest, match="capability 'sql'"):
         await cluster.new_worker("w", "sql")
-    for params in ({"x": object()}, {"x": "y" * 300_000}, {"x": "\udc80"}):
+    for params in ({"x": object()}, {"x": "y" * 300_000}, {"x": "\udc80"}, {"x": float("nan")}):
         with pytest.raises(InvalidParams):
             await cluster.new_worker("w", "redis", params)
+    for kind in ("\0", "x" * 2_000):
+        with pytest.raises(InvalidRequest):
+            await cluster.new_worker("w", kind)
     for timeout in (0, -1, float("nan"), True):
         with pytest.raises(InvalidRequest):
             await cluster.new_worker("w", "redis", timeout=timeout)

@@ -6,16 +6,15 @@ whatever leader, is for the same worker on the same node.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from foreman.control.attempt import origin_of
 from foreman.control.cluster_view import ClusterView
 from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest, WorkerBusy, WorkerExists, error_from_facts
 from foreman.core.ids import parse_worker_id
+from foreman.core.manifest import params_problems
 from foreman.directory.records import Placement, encode
 from foreman.directory.worker_request import ASKED, FAILED, MADE, REMOVING, WorkerRequest
-
-MAX_REQUEST_BYTES: Final = 256 << 10
 
 
 def request_of(id: object, kind: str, params: Mapping[str, Any] | None, now: float) -> WorkerRequest:
@@ -23,13 +22,18 @@ def request_of(id: object, kind: str, params: Mapping[str, Any] | None, now: flo
     worker = parse_worker_id(id)
     if origin_of(worker) is not None:
         raise InvalidRequest([f"{worker} is a name that only directors give; choose another id"])
+    given = {} if params is None else params
+    problems = params_problems(given)
+    if problems:
+        raise InvalidParams(str(kind)[:80], problems)
     try:
-        request = WorkerRequest(worker, kind, dict(params or {}), now)
-        size = len(encode(request))
-    except (TypeError, ValueError, UnicodeEncodeError, RecursionError) as error:
-        raise InvalidParams(str(kind)[:80], [f"params must be JSON: {error}"]) from None
-    if size > MAX_REQUEST_BYTES:
-        raise InvalidParams(kind, [f"the request has {size} bytes, at most {MAX_REQUEST_BYTES}"])
+        request = WorkerRequest(worker, kind, dict(given), now)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest([f"kind: {error}"]) from None
+    try:
+        encode(request)
+    except UnicodeEncodeError:
+        raise InvalidParams(kind, ["params hold text that is no Unicode, which the directory cannot keep"]) from None
     return request
 
 
