@@ -23,6 +23,11 @@ MAX_MISSING: Final = 50
 _log = structlog.get_logger("foreman.director")
 
 
+def _said(text: str) -> str:
+    """What nodes and workers say may be long and hold anything; a record that could not be written would end the term of the leader."""
+    return text[:MAX_REASON].encode("utf-8", "replace").decode("utf-8")
+
+
 class Teller:
     """``wall``: Unix time, for people. Changes within a few milliseconds are one write."""
 
@@ -39,7 +44,7 @@ class Teller:
     def tell(self, what: str, reason: str) -> None:
         """A line of the story."""
         _log.info(what, epoch=self._status.epoch, reason=reason)
-        line = ClusterStoryLine(self._wall(), self._status.epoch, what[:MAX_REASON], reason[:MAX_REASON])
+        line = ClusterStoryLine(self._wall(), self._status.epoch, _said(what), _said(reason))
         self._lines = (*self._lines, line)[-MAX_STORY_LINES:]
         self._dirty.set()
 
@@ -47,7 +52,7 @@ class Teller:
         """What the director does now. ``state``: recovering, stalled or watching."""
         now = self._status
         told = (now.state, now.phase, now.why, now.missing)
-        new = (state, phase, why[:MAX_REASON], tuple(each[:MAX_REASON] for each in missing[:MAX_MISSING]))
+        new = (state, phase, _said(why), tuple(_said(each) for each in missing[:MAX_MISSING]))
         if told != new:
             self._status = StatusRecord(now.epoch, now.recovery_id, self._node, *new, self._wall())
             self._dirty.set()

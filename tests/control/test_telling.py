@@ -1,0 +1,43 @@
+"""What a leader tells stands in the directory for as long as it leads, whatever nodes and workers say."""
+
+import asyncio
+from pathlib import Path
+
+from foreman.control.cluster_view import ClusterView, view_of
+from foreman.control.telling import MAX_MISSING, MAX_REASON, Teller
+from foreman.directory.keys import ClusterKeys
+from foreman.directory.port import Directory, Put
+from foreman.directory.records import LeaderRecord, encode
+from foreman.directory.sqlite.engine import SqliteDirectory
+from tests.deadline import wait_until_async
+
+KEYS = ClusterKeys("demo")
+
+
+async def view(directory: Directory) -> ClusterView:
+    return view_of(KEYS, await directory.read(KEYS.everything))
+
+
+async def test_hostile_words_are_told_bounded_and_a_deposed_leader_tells_nothing(tmp_path: Path) -> None:
+    async with SqliteDirectory(tmp_path / "directory.sqlite") as directory:
+        lease = await directory.grant_lease(60.0)
+        leader = await directory.transact([], [Put(KEYS.leader, encode(LeaderRecord("a", "")), lease.id)])
+        teller = Teller(directory, KEYS, "a", lambda: 1.0)
+        telling = asyncio.create_task(teller.run(lease.id, leader.revision))
+        teller.begin(4, "0a0b0c0d")
+        teller.status("stalled", "locking", why="\udc80\0" * 2_000, missing=("\udc80",) * 2 * MAX_MISSING)
+        teller.tell("x" * 5_000, "\udc80")
+
+        async def told() -> bool:
+            return bool((await view(directory)).story.lines)
+
+        await wait_until_async(told, timeout_s=10.0, what="it is told")
+        seen = await view(directory)
+        assert seen.status is not None
+        assert (len(seen.status.why), len(seen.status.missing)) == (MAX_REASON, MAX_MISSING)
+        assert (len(seen.story.lines[0].what), seen.story.lines[0].reason) == (MAX_REASON, "?")
+
+        await directory.transact([], [Put(KEYS.leader, encode(LeaderRecord("b", "")))])
+        teller.tell("too late", "somebody else leads")
+        await asyncio.wait_for(telling, 10.0)
+        assert len((await view(directory)).story.lines) == 1
