@@ -96,10 +96,14 @@ async def _lock(recovery: Recovery, worker: Placement, lock: Lock) -> int | None
 
 async def _lock_log(recovery: Recovery, old: Layout, worker: Placement, endpoint: str) -> None:
     recovery.tools.fence.check()
-    if (await recovery.tools.data.log_state(endpoint)).generation < old.epoch:
+    state = await recovery.tools.data.log_state(endpoint)
+    if state.generation < old.epoch:
         raise LostItsData
     recovery.tools.fence.check()
-    recovery.old_logs[worker] = await recovery.tools.data.lock_log(endpoint, recovery.attempt)
+    locked = await recovery.tools.data.lock_log(endpoint, recovery.attempt)
+    if locked.last < max(state.last, old.last_version) or locked.oldest < old.durable_version:
+        raise LostItsData  # in between; to take its word would be to forget what it acknowledged
+    recovery.old_logs[worker] = locked
 
 
 async def _lock_storage(recovery: Recovery, old: Layout, worker: Placement, endpoint: str) -> None:
@@ -111,6 +115,8 @@ async def _lock_storage(recovery: Recovery, old: Layout, worker: Placement, endp
         raise LostItsData
     recovery.tools.fence.check()
     locked = await recovery.tools.data.lock_storage(endpoint, recovery.attempt)
+    if locked.layout_epoch < state.layout_epoch:
+        raise LostItsData  # in between
     if state.layout_epoch < old.epoch and (joiner is None or locked.durable > joiner.through):
         raise LostItsData  # it went on in between, after logs that nobody had locked
     recovery.old_storage[worker] = locked

@@ -12,7 +12,7 @@ from foreman.directory.records import Layout
 from foreman.testing.cluster_simulator.reach import Reach
 from foreman.testing.cluster_simulator.virtual_time import the_loop
 
-PUSH_EVERY_S: Final = 0.15
+PUSH_EVERY_S: Final = 0.3
 HEARS_LATE_S: Final = 3.0
 
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from foreman.core.errors import ForemanError
-from foreman.testing.cluster_simulator.virtual_time import the_loop
+from foreman.testing.cluster_simulator.virtual_time import VirtualLoop, the_loop
 
 _Answer = TypeVar("_Answer")
 DIRECTORY: Final = "directory"
@@ -81,6 +81,12 @@ class Network:
     cut: set[tuple[str, str]] = field(default_factory=set)
     stopped: dict[str, list[_Message]] = field(default_factory=dict)
     messages: int = 0
+    _running: VirtualLoop | None = None
+
+    def _loop(self) -> VirtualLoop:
+        if self._running is None:
+            self._running = the_loop()
+        return self._running
 
     def hears(self, sender: str, receiver: str) -> bool:
         return sender == receiver or (sender, receiver) not in self.cut
@@ -102,17 +108,17 @@ class Network:
         sender.sent += 1
         if not sender.lives_after(sender.sent, after=False):
             raise Lost
-        answer: asyncio.Future[_Answer] = the_loop().create_future()
+        answer: asyncio.Future[_Answer] = self._loop().create_future()
         self._send(_Message(sender, receiver, do, sender.sent, answer))
         return await answer
 
     async def carry(self, sender: str, receiver: Host) -> None:
         """One way, from somebody who never dies; Lost when it does not arrive."""
-        arrived: asyncio.Future[None] = the_loop().create_future()
+        arrived: asyncio.Future[None] = self._loop().create_future()
         if not receiver.alive or not self._passes(sender, receiver.name):
-            the_loop().call_later(SILENCE_S, _settle, arrived, Lost())
+            self._loop().call_later(SILENCE_S, _settle, arrived, Lost())
         else:
-            the_loop().call_later(self._delay_s(), _settle, arrived, None)
+            self._loop().call_later(self._delay_s(), _settle, arrived, None)
         await arrived
 
     def _send(self, message: _Message) -> None:
@@ -128,12 +134,12 @@ class Network:
                 self._later(message, self.chance.uniform(0.0, LATEST_S))
             self._silence(message)
         else:
-            the_loop().call_later(self._delay_s(), self._deliver, message)
+            self._loop().call_later(self._delay_s(), self._deliver, message)
 
     def _later(self, message: _Message, delay_s: float) -> None:
         """A copy of it whose answer nobody hears."""
         copy = _Message(message.sender, message.receiver, message.do, message.number, None)
-        the_loop().call_later(delay_s, self._deliver, copy)
+        self._loop().call_later(delay_s, self._deliver, copy)
 
     def _deliver(self, message: _Message) -> None:
         waiting = self.stopped.get(message.receiver)
@@ -148,7 +154,7 @@ class Network:
         if not self._passes(message.receiver, message.sender.name):
             self._silence(message)
         else:
-            the_loop().call_later(self._delay_s(), partial(_answer, message, outcome))
+            self._loop().call_later(self._delay_s(), partial(_answer, message, outcome))
 
     def _passes(self, sender: str, receiver: str) -> bool:
         if sender == receiver:
@@ -162,7 +168,7 @@ class Network:
 
     def _silence(self, message: _Message) -> None:
         if message.answer is not None:
-            the_loop().call_later(SILENCE_S, _settle, message.answer, Lost())
+            self._loop().call_later(SILENCE_S, _settle, message.answer, Lost())
 
 
 def _outcome(do: Callable[[], Any]) -> Any:

@@ -42,6 +42,7 @@ class Promises:
         self._generations: dict[str, int] = {}
         self._homes: dict[str, str] = {}
         self._leases: dict[str, LeaseId] = {}
+        self._empty: set[str] = set()
         self.broken: list[str] = []
         self.lease_ends: Mapping[LeaseId, float] = {}
         self._named: frozenset[Placement] = frozenset()
@@ -88,11 +89,14 @@ class Promises:
         _must(by is None or by.epoch >= before, f"{endpoint} obeyed epoch {by.epoch if by else 0} after {before}")
         _must(worker.lock.generation >= before, f"{endpoint} went back from generation {before} to {worker.lock.generation}")
         self._generations[endpoint] = worker.lock.generation
+        if what != "lock":
+            self._empty.discard(endpoint)
         if isinstance(worker, SimulatedLog) and self.layout is not None and Placement(id, node) in self.layout.logs:
             self._check_log(worker, endpoint, self.layout)
 
     def emptied(self, endpoint: str) -> None:
-        """It lost its disk, with all it ever obeyed."""
+        """It lost its disk, with all it ever obeyed. Nothing is expected of it until it is filled."""
+        self._empty.add(endpoint)
         self._generations.pop(endpoint, None)
 
     def pushed(self, endpoint: str, epoch: int, version: int, what: str) -> None:
@@ -139,17 +143,17 @@ class Promises:
             worker = self._nodes[log.node].workers.get(log.id)
             _must(isinstance(worker, SimulatedLog), f"{log.id} of layout {layout.epoch} is not on {log.node}")
             assert isinstance(worker, SimulatedLog)
-            self._check_log(worker, log.id, layout)
+            self._check_log(worker, f"{log.node}/{log.id}", layout)
         for team in layout.teams:
             for member in team.members:
                 storage = self._nodes[member.node].workers.get(member.id)
                 _must(isinstance(storage, SimulatedStorage), f"{member.id} of layout {layout.epoch} is not on {member.node}")
                 assert isinstance(storage, SimulatedStorage)
-                self._check_member(storage, member.id, layout, KeyRange(team.begin, team.end))
+                self._check_member(storage, f"{member.node}/{member.id}", layout, KeyRange(team.begin, team.end))
 
     def _check_log(self, log: SimulatedLog, name: str, layout: Layout) -> None:
-        if log.lock.generation < layout.epoch:
-            return  # it lost its disk
+        if name in self._empty:
+            return
         if log.lock.held and log.lock.generation == layout.epoch:
             raise BrokenPromise(f"{name} of layout {layout.epoch} is locked for it still")
         for version in range(layout.durable_version + 1, self.newest + 1):
@@ -158,8 +162,8 @@ class Promises:
 
     def _check_member(self, storage: SimulatedStorage, name: str, layout: Layout, keys: KeyRange) -> None:
         """It holds all of its team's keys that the logs do not, and nothing else than was acknowledged."""
-        if storage.lock.generation < layout.epoch:
-            return  # it lost its disk
+        if name in self._empty:
+            return
         if storage.lock.generation > layout.epoch:
             return  # the next recovery has it
         _must(storage.whole and storage.latest >= layout.durable_version, f"{name} serves, and does not hold the data")

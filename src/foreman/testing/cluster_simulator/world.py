@@ -33,7 +33,7 @@ __all__ = ["BrokenPromise", "Simulation", "Told", "simulate"]
 EPISODES: Final = 5
 PEACE_S: Final = 120.0
 LOOK_S: Final = 0.5
-STEP_S: Final = 0.1
+STEP_S: Final = 0.2
 SETTINGS: Final = ControlSettings(lease_s=LEASE_S, settle_s=2.0, avoid_s=3.0, recruit_timeout_s=5.0, command_timeout_s=3.0)
 REPLACE_AFTER_S: Final = 6.0
 
@@ -66,10 +66,10 @@ def between_steps(what: str, steps: int, *, after: bool) -> Script:
 
     async def script(simulation: "Simulation") -> None:
         await simulation.until(lambda: simulation.is_watched)
-        await asyncio.sleep(2.0)  # what stands beside the recovery is over
+        await asyncio.sleep(1.0)  # what stands beside the recovery is over
         simulation.faults.set_trap(what, steps, after=after)
         await simulation.faults.kill_log()
-        await asyncio.sleep(2 * LEASE_S)
+        await asyncio.sleep(LEASE_S)
 
     return script
 
