@@ -19,7 +19,9 @@ from foreman.workers.log.records import find_remains, read_records
 from foreman.workers.log.segment import PREFIX, SPARE, SUFFIX, Segment
 from foreman.workers.log.segment_form import DATA_START, Seal, SparseIndex, UnknownFormat, decode_header
 
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 256 << 10
+"""Small enough to be still in the processor's cache when its crc is taken."""
+
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes read and the bytes there are."""
 
@@ -62,6 +64,8 @@ def cold_start(directory: str, progress: Progress) -> Found:
         if number == len(found.segments):
             found.cut_bytes = _check_last(segment)
         else:
+            if number + 1 < len(found.segments):
+                found.segments[number].read_ahead()
             _check_sealed(segment, found.segments[number].header.base)
         read += segment.size()
         progress(read, total)
@@ -120,6 +124,7 @@ def _read_all(segment: Segment, next_base: Version) -> Seal:
 def _check_last(segment: Segment) -> int:
     """Cut the torn tail; how many bytes of it there were."""
     segment.forget_cached()
+    segment.read_ahead()
     _scan(segment)
     size = segment.size()
     torn, later = find_remains(segment.read, segment.end, segment.header.marker)
