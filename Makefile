@@ -13,6 +13,7 @@ READY := $(VENV)/.ready
 
 DATA ?= foreman-data
 SEEDS ?= 100000
+ROUNDS ?= 200
 JOBS ?= 2
 ARGS ?=
 BENCH_PEERS ?= $(HOME)/.cache/foreman-bench-peers
@@ -20,7 +21,7 @@ export BENCH_PEERS
 
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help run demo demo-cluster test check lint format bench bench-data bench-recovery bench-peers docs simulate pins system clean
+.PHONY: help run demo demo-cluster test check lint format bench bench-data bench-recovery bench-peers docs simulate soak pins system clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,9 @@ docs: $(READY) ## Write anew the pages and diagrams that are made from tables in
 
 simulate: $(READY) ## Run the seeded simulator (SEEDS=100000; ARGS=--cluster: of whole clusters)
 	@$(BIN)/python -m foreman.testing.simulate --seeds $(SEEDS) $(ARGS)
+
+soak: $(READY) ## Kill a log under load at random moments, ROUNDS=200 of them (four minutes); each seed of FOREMAN_KILL_SEED is another run
+	@FOREMAN_KILL_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/workers/log/test_kills.py $(ARGS)
 
 pins: $(READY) ## Resolve the pinned requirements anew (ARGS=--upgrade for newer releases)
 	@$(BIN)/uv pip compile $(ARGS) --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

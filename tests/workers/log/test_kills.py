@@ -1,6 +1,6 @@
 """SIGKILL at random moments under load: what was acknowledged is there, in order, and nothing is half there.
 
-20 rounds; FOREMAN_KILL_ROUNDS=200 for a long run.
+20 rounds; ``make soak`` for 200 (ROUNDS=… for more, FOREMAN_KILL_SEED=… for others).
 """
 
 import asyncio
