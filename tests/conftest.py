@@ -7,9 +7,14 @@ from typing import Final
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 _SLOW_FOLDERS: Final = frozenset({"processes", "cluster", "faults"})
 _GRACE_S: Final = 3.0
+
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+"""How fast examples come says how busy the machine is, and nothing about what is tested."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
