@@ -52,9 +52,6 @@ class _Table:
     doubles: int = 0
     sitting: dict[Seat, Holder] = field(default_factory=dict)
 
-    def sits(self, holder: Holder) -> bool:
-        return any(each is holder for each in self.sitting.values())
-
     def missing(self, free: Collection[str]) -> int:
         """How many free domains are of nobody here."""
         return len(set(free) - {holder.domain for holder in self.sitting.values()})
@@ -85,13 +82,11 @@ def _make_sit(holder: Holder, fitting: Mapping[Holder, Sequence[_Table]]) -> boo
     turn = [holder]
     for mover in turn:
         for table in sorted(fitting[mover], key=lambda table: (len(table.sitting), table.begin)):
-            if table.sits(mover):
-                continue
             for key, other in table.options(mover):
                 if other is None:
                     _move((mover, table, key), comes_for)
                     return True
-                if other is not holder and other not in comes_for:
+                if other not in (holder, mover) and other not in comes_for:
                     comes_for[other] = (mover, table, key)
                     turn.append(other)
     return False

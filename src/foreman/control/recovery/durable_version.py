@@ -8,10 +8,13 @@ give them back from the beginning.
 Stalls: nobody who can be kept holds some keys, and the logs do not go back to the beginning. Follows: recruiting logs.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from foreman.control.holders import held_by, pieces
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
 from foreman.control.recovery.recovery import Recovery, joiners_of, storage_of
-from foreman.control.versions import replay_first
+from foreman.control.versions import VersionVector, replay_first
 from foreman.core.mutations import Version
 from foreman.directory.records import Layout, Placement
 from foreman.workers.storage.key_range import ALL_KEYS, KeyRange, show_key
@@ -19,24 +22,36 @@ from foreman.workers.storage.key_range import ALL_KEYS, KeyRange, show_key
 
 async def find_durable_version(recovery: Recovery) -> Outcome:
     """The phase."""
-    old, oldest = recovery.old, recovery.vector.oldest
+    old = recovery.old
     assert old is not None
-    found = _found(recovery, old)
+    match first_version(_found(recovery, old), recovery.spec.storage_replicas, recovery.vector):
+        case Unheld(begin):
+            which = f"the keys from {show_key(begin)[:80]} on" if begin else "the first keys"
+            why = f"no storage worker that answers holds {which}, and the logs do not go back to what was written there"
+            return Stalled(why, _missing(recovery, old), recovery.tools.settings.again_s)
+        case int() as first:
+            recovery.first = first
+            return Next("recruiting logs")
+
+
+@dataclass(frozen=True, slots=True)
+class Unheld:
+    """Nobody who was found can be kept for the keys from ``begin`` on."""
+
+    begin: bytes
+
+
+def first_version(found: Sequence[tuple[KeyRange, Version]], replicas: int, vector: VersionVector) -> Version | Unheld:
+    """The version after which the logs begin; for every key somebody of ``found`` (what it holds, through which version) is that far."""
     teams = {
         keys: [durable for held, durable in found if held.covers(keys.begin, keys.end)]
         for keys in pieces(ALL_KEYS, (held for held, _ in found))
     }
-    first = replay_first(list(teams.values()), recovery.spec.storage_replicas, recovery.vector)
+    first = replay_first(list(teams.values()), replicas, vector)
     unheld = next((keys for keys, durables in teams.items() if not any(durable >= first for durable in durables)), None)
     if unheld is None:
-        recovery.first = first
-    elif oldest == 0:
-        recovery.first = 0
-    else:
-        which = f"the keys from {show_key(unheld.begin)[:80]} on" if unheld.begin else "the first keys"
-        why = f"no storage worker that answers holds {which}, and the logs do not go back to what was written there"
-        return Stalled(why, _missing(recovery, old), recovery.tools.settings.again_s)
-    return Next("recruiting logs")
+        return first
+    return Unheld(unheld.begin) if vector.oldest else 0
 
 
 def _found(recovery: Recovery, old: Layout) -> list[tuple[KeyRange, Version]]:
