@@ -106,6 +106,8 @@ class Joining:
         """Until a recovery would keep it: it is at most as far behind a quorum of each team that it copies as that is behind the logs."""
         while True:
             state = await self._tools.data.storage_state(endpoint)
+            if state.layout_epoch < self._layout.epoch:
+                raise ForemanUnavailable(worker.id, "it has lost its data since it was unlocked")
             self.filling |= {worker}
             if all([await self._is_level(state, team) for team in self._teams(worker)]):
                 return
