@@ -14,7 +14,7 @@ import pytest
 from foreman.api.client import RemoteForeman
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.opening import open_directory
-from tests.cluster.nodes import CLUSTER, LEASE_S, Machine, RealCluster, RealNode, real_cluster
+from tests.cluster.nodes import CLUSTER, Machine, RealCluster, RealNode, real_cluster
 from tests.cluster.pushing import pushing
 from tests.cluster.test_healing import configure
 from tests.cluster.test_on_etcd import push_for, workers_of
@@ -30,6 +30,8 @@ pytestmark = [
     pytest.mark.skipif(not LIBRARIES, reason=NO_FAKETIME),
 ]  # fmt: skip
 HOUR_S: Final = 3600
+LEASE_S: Final = 6.0
+"""Not lost on a busy machine; to a jump of an hour it is all the same. It is renewed within half of it."""
 
 
 class Clock:
@@ -60,7 +62,7 @@ async def test_the_clock_of_the_leader_jumps(tmp_path: Path) -> None:
     machines = {name: clock.machine for name, clock in clocks.items()}
     (tmp_path / "etcd").mkdir()
     with etcd_cluster(tmp_path / "etcd", 1) as etcd:
-        async with real_cluster(tmp_path, directory=etcd.url, machines=machines) as cluster:
+        async with real_cluster(tmp_path, directory=etcd.url, machines=machines, lease_s=LEASE_S) as cluster:
             await configure(cluster.nodes["a"], "--logs", "3", "--storage-replicas", "2", "--replace-after", "600")
             first = await cluster.serving(members=2)
             leader = await leading(cluster)
@@ -69,7 +71,7 @@ async def test_the_clock_of_the_leader_jumps(tmp_path: Path) -> None:
                 for ahead_s in (HOUR_S, -HOUR_S, 0):
                     clocks[leader.name].set(ahead_s)
                     await shows(leader, ahead_s)
-                    await push_for(client, 1.5 * LEASE_S)
+                    await push_for(client, LEASE_S / 2)
                     assert await standing(cluster) == before
             assert (await cluster.view()).layout == first
 

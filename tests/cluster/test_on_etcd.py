@@ -29,11 +29,13 @@ AWAY_S: Final = float(os.environ.get("ETCD_AWAY_S", 2.5 * LEASE_S))
 
 
 @asynccontextmanager
-async def on_etcd(folder: Path, members: int, logs: int = 2) -> AsyncIterator[tuple[RealCluster, EtcdCluster, Layout]]:
+async def on_etcd(
+    folder: Path, members: int, *, logs: int = 2, lease_s: float = LEASE_S
+) -> AsyncIterator[tuple[RealCluster, EtcdCluster, Layout]]:
     """A cluster that serves, with copies on two nodes."""
     (folder / "etcd").mkdir()
     with etcd_cluster(folder / "etcd", members) as etcd:
-        async with real_cluster(folder, directory=etcd.url) as cluster:
+        async with real_cluster(folder, directory=etcd.url, lease_s=lease_s) as cluster:
             await configure(cluster.nodes["a"], "--logs", str(logs), "--storage-replicas", "2", "--replace-after", "600")
             yield cluster, etcd, await cluster.serving(members=2)
 
