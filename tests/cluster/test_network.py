@@ -129,7 +129,15 @@ async def test_where_workers_listen_changes_with_a_reload_and_a_start_and_stands
         for id in ("log_1", "log_2"):
             await foreman.new_worker(id, "log")
         manifest = (node.data / "workers" / "log_1" / "manifest.json").read_text()
-        node.config.write_text(node.config.read_text().replace('[data_plane]\nlisten = "127.0.0.1"', '[data_plane]\nlisten = "127.0.0.2"'))
+        before = node.config.read_text()
+        log_file = node.config.with_name("a.log")
+        node.config.write_text(f"{node.config.read_text()}[data_plane.tls]\ncert = 'x'\nkey = 'x'\nclient_ca = 'x'\n")
+        node.signal(signal.SIGHUP)
+        refusal = "the configuration is not valid; nothing was changed"
+        await wait_until_async(
+            lambda: refusal in log_file.read_text(), timeout_s=HEALED_WITHIN_S, what="files that are not there are refused"
+        )
+        node.config.write_text(before.replace('[data_plane]\nlisten = "127.0.0.1"', '[data_plane]\nlisten = "127.0.0.2"'))
         node.signal(signal.SIGHUP)
 
         async def listens_elsewhere() -> bool:

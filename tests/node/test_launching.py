@@ -6,9 +6,12 @@ from typing import Any, Final
 
 import pytest
 
+from foreman.bootstrap.assembly import Node, NodePlan
 from foreman.core.effects import StartWorker
+from foreman.core.errors import InvalidConfiguration
 from foreman.core.ids import Incarnation, parse_worker_id
 from foreman.core.kinds import Kinds, KindSpec, PythonProgram
+from foreman.node.configuration import load
 from foreman.node.data_directory import open_data_directory
 from foreman.node.launching import Launching, LaunchSettings
 from foreman.workers.log.params import check_params
@@ -47,3 +50,14 @@ def test_a_node_that_says_nothing_adds_nothing(tmp_path: Path) -> None:
 
 def test_what_the_node_gives_fits_the_built_in_kinds(tmp_path: Path) -> None:
     assert check_params(given_params(tmp_path, {}, listens=True)) == []
+
+
+@pytest.mark.parametrize(("made", "said"), [((), "n.pem"), (("n.pem", "n.key", "ca.pem"), "n.pem"), (("pw",), "pw")])
+async def test_files_that_workers_could_not_use_end_the_nodes_start(tmp_path: Path, made: tuple[str, ...], said: str) -> None:
+    for name in made:
+        (tmp_path / name).write_text("")
+    security = 'auth_file = "pw"' if said == "pw" else 'tls = { cert = "n.pem", key = "n.key", client_ca = "ca.pem" }'
+    (tmp_path / "foreman.toml").write_text(f'[data_plane]\nlisten = "127.0.0.1"\n{security}\n')
+    with pytest.raises(InvalidConfiguration, match=said):
+        await Node.start(NodePlan(load(folder=tmp_path), 1.0))
+    assert not (tmp_path / "foreman-data").exists()

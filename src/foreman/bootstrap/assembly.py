@@ -18,6 +18,7 @@ import structlog
 from foreman import __version__
 from foreman.api.listeners import Listener, open_listeners, reached_at
 from foreman.bootstrap.door import Door
+from foreman.bootstrap.for_workers import check_files, launch_settings
 from foreman.bootstrap.membership import Membership
 from foreman.core.effects import Effect, EndNode
 from foreman.core.errors import DataDirectoryInvalid, ForemanUnavailable
@@ -29,7 +30,6 @@ from foreman.core.machine import ForemanMachine, MachineSettings
 from foreman.core.manifest import Manifest
 from foreman.core.views import NodeInfo
 from foreman.node.configuration import Changes, Configuration, changes
-from foreman.node.configuration.data_plane import listen_params
 from foreman.node.data_directory import DataDirectory, open_data_directory, read_identity
 from foreman.node.event_stream import EventStream
 from foreman.node.foreman import LocalForeman
@@ -41,7 +41,7 @@ from foreman.node.interpreter.interpreter import Interpreter
 from foreman.node.interpreter.people import People
 from foreman.node.interpreter.processes import Processes
 from foreman.node.interpreter.timers import Timers
-from foreman.node.launching import Launching, LaunchSettings
+from foreman.node.launching import Launching
 from foreman.node.layout import Layout
 from foreman.node.metrics import Metrics
 from foreman.node.output import read_output
@@ -87,7 +87,7 @@ class Node:
         self._inbox, self._stream, self._metrics = Inbox(), EventStream(), Metrics()
         self._requests = Requests(self._inbox)
         self._directories = WorkingDirectories(data.layout, data.cluster, plan.configuration.disk.min_free_bytes)
-        launching = Launching(data, lambda: self.kinds, self._launch_settings)
+        launching = Launching(data, lambda: self.kinds, lambda: launch_settings(self.configuration))
         self._processes = Processes(self._inbox, launching, self._attach)
         address = reached_at(plan.configuration.node, listeners) if listeners else self._address()
         self._membership = Membership(plan.configuration, data, address)
@@ -108,6 +108,7 @@ class Node:
     @classmethod
     async def start(cls, plan: NodePlan) -> "Node":
         """Raises DataDirectoryInUse, DataDirectoryInvalid, InvalidConfiguration, ForemanUnavailable (no supervisor can be had)."""
+        check_files(plan.configuration)
         data = await asyncio.to_thread(_open_data, plan.configuration)
         async with AsyncExitStack() as undo:
             undo.callback(data.close)
@@ -162,6 +163,7 @@ class Node:
         merged = replace(
             configuration, node=self.configuration.node, directory=self.configuration.directory, kinds=configuration.kinds + kept
         )
+        check_files(merged)
         self.kinds = self._read_kinds(merged)
         self.configuration = self._membership.configuration = merged
         self._directories.min_free_bytes = merged.disk.min_free_bytes
@@ -242,10 +244,6 @@ class Node:
             start_timeout_s=supervision.start_timeout_s,
             start_parallelism=supervision.start_parallelism,
         )
-
-    def _launch_settings(self) -> LaunchSettings:
-        configuration = self.configuration
-        return LaunchSettings(configuration.disk.output_max_bytes, configuration.supervision.watchdog_s, listen_params(configuration))
 
     def _judge(self, id: WorkerId) -> Manifest | str:
         judgement = judge_directory(self.data.layout, id, self.data.cluster, self.kinds)
