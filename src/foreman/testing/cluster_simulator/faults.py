@@ -17,16 +17,11 @@ from foreman.testing.cluster_simulator.redundancy import Redundancy
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 from foreman.testing.cluster_simulator.stage import Stage, both_ways
 from foreman.testing.cluster_simulator.virtual_time import the_loop
+from foreman.testing.cluster_simulator.wishes import splits_by
 
-CUTS: Final = (b"g", b"m", b"s")
 LEASE_S: Final = 3.0
 FAR_S: Final = 8.0
 TRAPS: Final = ("crash", "lose its server", "stop", "be heard late")
-
-
-def splits_by(chance: Random) -> tuple[bytes, ...]:
-    """Where the key space is cut: nowhere to three times."""
-    return tuple(sorted(chance.sample(CUTS, chance.randint(0, len(CUTS)))))
 
 
 class Faults:

@@ -18,7 +18,7 @@ from foreman.directory.port import Put
 from foreman.directory.records import ClusterSpec, Layout, LeaderRecord, Placement, encode
 from foreman.testing.cluster_simulator import virtual_time
 from foreman.testing.cluster_simulator.client import Client
-from foreman.testing.cluster_simulator.faults import LEASE_S, Faults, splits_by
+from foreman.testing.cluster_simulator.faults import LEASE_S, Faults
 from foreman.testing.cluster_simulator.network import Host, Network
 from foreman.testing.cluster_simulator.promises import KEYS, BrokenPromise, Promises
 from foreman.testing.cluster_simulator.reach import Reach
@@ -26,6 +26,7 @@ from foreman.testing.cluster_simulator.simulated_directory import SimulatedDirec
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 from foreman.testing.cluster_simulator.simulated_workers import SimulatedStorage
 from foreman.testing.cluster_simulator.transcript import Line, Transcript, shown
+from foreman.testing.cluster_simulator.wishes import splits_by
 from foreman.workers.storage.key_range import KeyRange
 
 __all__ = ["BrokenPromise", "Simulation", "Told", "simulate"]
