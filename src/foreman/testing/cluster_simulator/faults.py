@@ -6,7 +6,6 @@ Each fault is a method that begins it, waits, and ends it. :meth:`Faults.peace` 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from contextvars import copy_context
-from random import Random
 from typing import Any, Final
 
 from foreman.directory.port import Delete, KeyRange, Put
