@@ -74,7 +74,7 @@ def test_a_new_node_has_nothing(data: DataDirectory) -> None:
 def test_every_directory_is_judged_and_none_is_touched(workers: WorkingDirectories) -> None:
     layout = _fill(workers)
     before = _everything(layout.workers)
-    found = scan(layout, "demo", KINDS, ours=())
+    found = scan(layout, "demo", KINDS)
     assert found.mine == (manifest("good"),)
     assert {each.id: (type(each.judgement), each.kind) for each in found.unusable} == {
         "copied": (Foreign, "log"),
@@ -106,14 +106,12 @@ def test_half_made_is_deleted_half_deleted_and_half_done_are_told(workers: Worki
     assert scan(layout, "demo", KINDS) == found
 
 
-def test_who_holds_a_lock_and_is_not_ours_makes_it_busy(workers: WorkingDirectories) -> None:
+def test_who_holds_a_lock_makes_it_busy_when_it_is_looked_at_alone(workers: WorkingDirectories) -> None:
     layout, id = workers.layout, WorkerId("log_1")
     workers.create(manifest("log_1"))
     lock = try_lock(str(layout.worker_lock(id)))
     assert lock is not None
     with lock:
-        assert [type(each.judgement) for each in scan(layout, "demo", KINDS, ours=()).unusable] == [Busy]
-        assert scan(layout, "demo", KINDS, ours={id}).mine == (manifest("log_1"),)
         assert scan(layout, "demo", KINDS).mine == (manifest("log_1"),)
         assert isinstance(judge_directory(layout, id, "demo", KINDS), Busy)
     assert judge_directory(layout, id, "demo", KINDS) == Mine(manifest("log_1"))
@@ -125,7 +123,7 @@ def test_ten_thousand_foreign_directories_are_no_trouble(workers: WorkingDirecto
     for number in range(10_000):
         (workers.layout.workers / f"strange_{number}").mkdir()
     began = time.process_time()
-    found = scan(workers.layout, "demo", KINDS, ours=())
+    found = scan(workers.layout, "demo", KINDS)
     assert time.process_time() - began < 10  # 0.2 s; what grows with the square of their number takes minutes
     assert len(found.unusable) == 10_000
     assert found.mine == (manifest("mine"),)

@@ -35,7 +35,7 @@ def workers(tmp_path: Path) -> Iterator[WorkingDirectories]:
 
 def recover(workers: WorkingDirectories) -> NodeScan:
     """What a server does at its start: resolve, finish the journal, delete what is in trash. Then look again."""
-    found = scan(workers.layout, "demo", KINDS, ours=())
+    found = scan(workers.layout, "demo", KINDS)
     assert not found.unusable, "half a worker"
     assert not found.unreadable_records, "half a record"
     for record in found.journal:
@@ -44,7 +44,7 @@ def recover(workers: WorkingDirectories) -> NodeScan:
         clear_record(workers.layout, record.batch)
     for id, path in scan(workers.layout, "demo", KINDS).trash:
         workers.delete_trash(id or WorkerId("unknown"), str(path))
-    found = scan(workers.layout, "demo", KINDS, ours=())
+    found = scan(workers.layout, "demo", KINDS)
     assert not any((found.unusable, found.strays, found.journal, found.unreadable_records, found.trash, found.stuck))
     for folder in (workers.layout.staging, workers.layout.trash, workers.layout.journal):
         assert os.listdir(folder) == []

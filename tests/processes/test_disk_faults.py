@@ -96,7 +96,7 @@ def test_a_full_disk_keeps_what_was_written_before(workers: WorkingDirectories, 
         workers.set_desired(A, Desired.STOPPED)
     with pytest.raises(ForemanError):
         write_record(workers.layout, CreateBatch(BatchId("b1"), (A,)))
-    assert scan(workers.layout, "demo", KINDS, ours=()).mine == (manifest("a"),)
+    assert scan(workers.layout, "demo", KINDS).mine == (manifest("a"),)
     assert read_journal(workers.layout) == ([], [])
     assert _is_clean(workers)
 
@@ -166,7 +166,7 @@ def test_a_directory_that_cannot_be_removed_is_told_with_errno_and_path(local: W
         assert caught.value == FailedToRemoveDirectory(A, errno.EPERM, "EPERM", where)
         assert path.is_dir() == (place == "directory")
         # The next start knows of it, and goes on with it.
-        found = scan(local.layout, "demo", KINDS, ours=())
+        found = scan(local.layout, "demo", KINDS)
         assert found.mine == ((manifest("a"),) if place == "directory" else ())
         assert found.trash == (() if place == "directory" else ((A, Path(trashed)),))
     finally:
@@ -190,7 +190,7 @@ def test_any_step_of_a_creation_may_fail_and_nothing_of_it_stays(local: WorkingD
             assert local.layout.worker(id).exists() == (result is None), f"{steps.trace[step]}: {result!r}"
             assert result is None or isinstance(result, DiskFault)
         assert any(results.values()), f"{steps.trace[step]} failed and nobody was told"
-        found = scan(local.layout, "demo", KINDS, ours=())
+        found = scan(local.layout, "demo", KINDS)
         assert not found.unusable
         assert _is_clean(local)
         for each in found.mine:
@@ -214,7 +214,7 @@ def test_any_step_of_a_removal_may_fail_and_nothing_is_forgotten(local: WorkingD
             return
         assert failure is not None, f"{steps.trace[step]} failed and nobody was told"
         assert failure.errno_name == "EIO"
-        found = scan(local.layout, "demo", KINDS, ours=())
+        found = scan(local.layout, "demo", KINDS)
         assert len(found.mine) + len(found.trash) == 1, steps.trace[step]
         for _, path in found.trash:
             local.delete_trash(A, str(path))

@@ -207,7 +207,7 @@ class Node:
     def _scan(self) -> NodeScan:
         """Locks are not looked at: what a dead supervisor's workers still hold for a moment is refused at the start, and tried again."""
         try:
-            return scan(self.data.layout, self.data.cluster, self.kinds, ours=None)
+            return scan(self.data.layout, self.data.cluster, self.kinds)
         except OSError as error:
             raise DataDirectoryInvalid(str(self.data.path), f"it cannot be read: {error}") from error
 

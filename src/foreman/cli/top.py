@@ -91,5 +91,6 @@ class _Screen:
             return "foreman"
         return (
             f"foreman · {self._node.cluster} · {self._node.health} · {self._node.workers} workers"
-            f" · up {duration(self._node.uptime)} · pid {self._node.pid} · {self._node.address}"
+            f" · up {duration(self._node.uptime)} · pid {self._node.pid}, supervisor {self._node.supervisor_pid or 'starting'}"
+            f" · {self._node.address}"
         )

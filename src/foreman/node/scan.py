@@ -7,7 +7,7 @@ so what is in it is listed, and deleted by whoever has the time. A directory tha
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,11 +58,10 @@ class NodeScan:
     stuck: tuple[PathFailure, ...]
 
 
-def scan(layout: Layout, cluster: str, kinds: Kinds, ours: Collection[WorkerId] | None = None) -> NodeScan:
+def scan(layout: Layout, cluster: str, kinds: Kinds) -> NodeScan:
     """Look at everything, once.
 
-    ``ours``: the workers a surviving supervisor still runs, whose locks are rightly held; any other held lock makes a directory
-    busy. None: not known yet, so locks are not looked at, and who is busy shows when it is started.
+    Not at locks: a surviving supervisor's workers rightly hold theirs, and who else is busy shows when it is started.
 
     Raises OSError when the data directory itself cannot be read.
     """
@@ -70,7 +69,7 @@ def scan(layout: Layout, cluster: str, kinds: Kinds, ours: Collection[WorkerId] 
     unusable: list[UnusableDirectory] = []
     strays: list[Stray] = []
     stuck = resolve_staging(layout)
-    for entry in entries(layout, partial(_held_by_another, layout, ours) if ours is not None else _nobody):
+    for entry in entries(layout, _nobody):
         judgement = judge(entry, cluster, kinds)
         id = worker_name(entry.name)
         if isinstance(judgement, Mine):
@@ -100,7 +99,7 @@ def judge_directory(layout: Layout, id: WorkerId, cluster: str, kinds: Kinds) ->
         return None
     except OSError as error:
         return Broken(f"it cannot be read: {errno_name(error.errno or errno.EIO)}")
-    return judge(_entry(layout, id, partial(_held_by_another, layout, ()), directory=directory), cluster, kinds)
+    return judge(_entry(layout, id, partial(_is_held, layout), directory=directory), cluster, kinds)
 
 
 def resolve_staging(layout: Layout) -> list[PathFailure]:
@@ -139,10 +138,8 @@ def _nobody(_id: WorkerId) -> bool:
     return False
 
 
-def _held_by_another(layout: Layout, ours: Collection[WorkerId], id: WorkerId) -> bool:
+def _is_held(layout: Layout, id: WorkerId) -> bool:
     """The lock is taken for an instant, and only when it is there: nothing is made in a foreign place."""
-    if id in ours:
-        return False
     try:
         taken = try_lock(str(layout.worker_lock(id)), create=False)
     except OSError:
