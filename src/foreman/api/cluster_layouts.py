@@ -53,6 +53,7 @@ class Nodes:
             layout.last_version,
             tuple(self._where(log) for log in layout.logs),
             tuple(Team(team.begin, team.end, tuple(self._where(member) for member in team.members)) for team in layout.teams),
+            layout.durable_version,
         )
 
     async def info(self, node: str, id: str) -> WorkerInfo:

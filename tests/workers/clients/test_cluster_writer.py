@@ -144,6 +144,25 @@ async def test_two_writers_are_one_too_many_and_one_of_them_is_told(new_worker: 
         assert await other.push(transaction(5)) == 3
 
 
+async def test_what_another_wrote_in_its_place_is_not_taken_for_kept(new_worker: NewWorker) -> None:
+    old, new = new_worker(id="log_1").start(), new_worker(id="log_2").start()
+    layouts, others = Given(), Given()
+    await layouts.publish(1, [old])
+    async with client_of(layouts) as client, client_of(others) as other, LogClient.connect(new.endpoint) as copied:
+        assert await client.push(transaction(1)) == 1
+        old.kill()
+        pushing = asyncio.create_task(client.push(transaction(2)))
+        await wait_until_async(lambda: client.under_way == [2])
+        await copied.push(1, 0, transaction(1))
+        await others.publish(2, [new], 1)
+        assert await other.push(transaction(3)) == 2
+        await layouts.publish(3, [new], 2)
+        with pytest.raises(TransactionOutOfOrder):
+            await pushing
+        assert client.acknowledged == 1
+        assert client.under_way == [2]
+
+
 async def test_a_push_that_nobody_waits_for_goes_on_and_those_after_it_too(new_worker: NewWorker) -> None:
     log, layouts = new_worker().start(), Given()
     await layouts.publish(1, [log])

@@ -28,13 +28,14 @@ class Team:
 class ClusterLayout:
     """What the director of ``epoch`` published. Its ``logs`` were filled through ``last_version``: what is beyond is of this epoch.
 
-    ``teams`` cover the key space without gaps, in order.
+    ``teams`` cover the key space without gaps, in order. What the logs hold is after ``first_version``.
     """
 
     epoch: int
     last_version: Version
     logs: tuple[Where, ...]
     teams: tuple[Team, ...]
+    first_version: Version = 0
 
 
 class Layouts(Protocol):

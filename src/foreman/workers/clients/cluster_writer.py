@@ -1,8 +1,9 @@
 """The one writer of a cluster: gives versions, pushes to the logs of whatever layout there is, and knows what is acknowledged.
 
 Every transaction has its version from the moment it is taken, and keeps it: each names the one before it, so no log ever holds one without
-those before it. When a new layout comes, all that the recovery kept (its ``last_version`` says how far) is acknowledged by that, and the
-rest is pushed again, to the new logs, as the same versions. So nothing is lost, doubled or reordered, however many epochs it takes.
+those before it. When a new layout comes, all that was under way is pushed again, to the new logs, as the same versions. What the recovery
+kept is there, and answered as a retry; the rest is appended. So nothing is lost, doubled or reordered, however many epochs it takes, and
+nothing is taken for kept that another writer put in its place.
 
 That needs one writer at a time: a second one has its pushes refused, or this one's are (TransactionOutOfOrder), and nothing is damaged.
 """
@@ -205,8 +206,8 @@ class ClusterWriter:
                 raise self._broken
             era = self._era
             assert era is not None, "closing cancels this first"
-            if version <= era.layout.last_version:
-                return  # the recovery found it on the old logs
+            if version <= era.layout.first_version:
+                return  # every storage worker has it, and no log any more
             try:
                 if await era.push(version, transaction):
                     return
