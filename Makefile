@@ -21,7 +21,7 @@ export BENCH_PEERS
 
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help run demo demo-cluster test check lint format bench bench-data bench-recovery bench-peers docs simulate soak pins system clean
+.PHONY: help run demo demo-cluster test check lint format bench bench-data bench-recovery bench-control bench-peers docs simulate soak pins system clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-data: $(READY) ## Measure log and storage workers beside redis-server: a t
 bench-recovery: $(READY) ## Measure how long a cluster takes no pushes after a lost log and a lost node (ARGS="--rounds 5", ARGS=--no-docs)
 	@$(BIN)/python -m benchmarks.recovery $(ARGS)
 
+bench-control: $(READY) ## Count what controlling simulated clusters of 10, 100 and 1,000 nodes costs (ARGS="--nodes 10 100", ARGS=--no-docs)
+	@$(BIN)/python -m benchmarks.control $(ARGS)
+
 bench-peers: $(READY) ## Install the peers to measure against, outside this repository (BENCH_PEERS=directory)
 	@$(BIN)/python -m benchmarks.install $(ARGS)
 
@@ -82,7 +85,7 @@ pins: $(READY) ## Resolve the pinned requirements anew (ARGS=--upgrade for newer
 		--custom-compile-command "make pins" --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 
 system: ## Install the Debian packages that the tests use, where that is allowed
-	@.ci/debian-packages redis-server redis-tools etcd-server etcd-client faketime strace e2fsprogs acl procps
+	@.ci/debian-packages redis-server redis-tools etcd-server etcd-client faketime strace e2fsprogs acl procps curl jq openssl
 
 clean: ## Remove the virtual environment, caches and benchmark results (never a node's data)
 	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist benchmarks/results
