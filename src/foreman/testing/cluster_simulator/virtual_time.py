@@ -7,6 +7,7 @@ Half of a run's time was asyncio's own loop; this one has no selector and compar
 
 import asyncio
 import heapq
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
@@ -48,7 +49,7 @@ async def _gone(tasks: "set[asyncio.Task[Any]]") -> None:
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """``time()`` begins at 0."""
+    """``time()`` begins at 0. ``meter``, when it is set: the processor time that each host has taken, ns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +58,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._timers: list[tuple[float, int, _Call]] = []
         self._count, self._tidy_at, self._ending = 0, MANY, False
         self._stopped: dict[str, list[_Call]] = {}
+        self.meter: dict[str, int] | None = None
 
     def time(self) -> float:
         return self._now
@@ -130,7 +132,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             if stopped is not None:
                 stopped.append(next_call)
                 return
-        next_call.within.run(next_call.call, *next_call.args)
+        if self.meter is None:
+            next_call.within.run(next_call.call, *next_call.args)
+        else:
+            who, began = next_call.within.get(WHO, ""), time.process_time_ns()
+            next_call.within.run(next_call.call, *next_call.args)
+            self.meter[who] = self.meter.get(who, 0) + time.process_time_ns() - began
 
 
 def run(main: Coroutine[Any, Any, _Answer]) -> _Answer:

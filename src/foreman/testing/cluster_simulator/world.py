@@ -76,18 +76,29 @@ def between_steps(what: str, steps: int, *, after: bool) -> Script:
 
 
 class Simulation:
-    """``count`` nodes, each a fault domain by itself. ``wish`` None: by seed."""
+    """``count`` nodes, each a fault domain by itself. ``wish`` None: by seed. ``coordinators``: on so many of them; None: on all."""
 
-    def __init__(self, seed: int, count: int = 4, wish: ClusterSpec | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        count: int = 4,
+        wish: ClusterSpec | None = None,
+        *,
+        coordinators: int | None = None,
+        settings: ControlSettings = SETTINGS,
+    ) -> None:
         self.seed, self.chance, self.transcript = seed, random.Random(seed), Transcript()
         self.network = Network(self.chance)
         self.nodes: dict[str, SimulatedNode] = {}
+        self.reaches: list[Reach] = []
+        self._settings = settings
         self.promises = Promises(self.nodes, self.say, self._published)
         self.store = Store(self.promises.written)
         self.promises.lease_ends = self.store.lease_ends
         for number in range(count):
+            mind = self._coordinate if coordinators is None or number < coordinators else None
             self.nodes[f"n{number}"] = SimulatedNode(
-                f"n{number}", f"d{number}", self.store, self.network, self.nodes, mind=self._coordinate, on_made=self.promises.made
+                f"n{number}", f"d{number}", self.store, self.network, self.nodes, mind=mind, on_made=self.promises.made
             )
         drawn = ClusterSpec(self.chance.randint(1, 3), self.chance.randint(2, 3), splits_by(self.chance), REPLACE_AFTER_S)
         self.wishes = [wish or drawn]
@@ -149,8 +160,9 @@ class Simulation:
         """The coordinator of one life of a server."""
         directory = SimulatedDirectory(self.store, self.network, host)
         reach, clock = Reach(host, self.nodes, self.network, self.promises), asyncio.get_running_loop().time
+        self.reaches.append(reach)
         world = World(
-            directory, "sim", LeaderRecord(node.id, node.id), reach.connect, reach, SETTINGS, clock=clock, wall=clock,
+            directory, "sim", LeaderRecord(node.id, node.id), reach.connect, reach, self._settings, clock=clock, wall=clock,
             fresh_id=lambda: f"{self.chance.getrandbits(32):08x}", chance=self.chance.random,
         )  # fmt: skip
         await Coordinator(world).run()
