@@ -16,10 +16,10 @@ from foreman.control.holders import Holder, ranges_of
 from foreman.control.placement import Place
 from foreman.control.recovery import recruiting_storage
 from foreman.control.teams import NoMember, Recruit, StoragePlan, plan_teams
-from foreman.directory.port import Put
-from foreman.directory.records import ClusterSpec, encode
+from foreman.directory.records import ClusterSpec
 from foreman.testing.cluster_simulator.faults import LEASE_S
-from foreman.testing.cluster_simulator.promises import KEYS, BrokenPromise
+from foreman.testing.cluster_simulator.promises import BrokenPromise
+from foreman.testing.cluster_simulator.wishes import wish_for
 from foreman.testing.cluster_simulator.world import Simulation, simulate
 from foreman.workers.storage.key_range import KeyRange
 
@@ -38,10 +38,7 @@ async def wish_and_lose_machines(simulation: Simulation) -> None:
     chance = simulation.chance
     for _ in range(8):
         await asyncio.sleep(chance.choice((0.1, 1.0, 3.0, 8.0)))
-        wish = whimsical(simulation)
-        simulation.say("people", f"wish {wish}")
-        simulation.wishes.append(wish)
-        simulation.store.transact([], [Put(KEYS.spec, encode(wish))])
+        wish_for(simulation, whimsical(simulation))
         node = simulation.nodes[chance.choice(sorted(simulation.nodes))]
         if chance.random() < 0.6:
             await asyncio.sleep(chance.uniform(0.0, 1.0))

@@ -9,14 +9,14 @@ from contextvars import copy_context
 from typing import Any, Final
 
 from foreman.directory.port import Delete, KeyRange, Put
-from foreman.directory.records import ClusterSpec, DrainRecord, encode
+from foreman.directory.records import DrainRecord, encode
 from foreman.testing.cluster_simulator.network import DIRECTORY, LATEST_S, Weather
 from foreman.testing.cluster_simulator.promises import KEYS
 from foreman.testing.cluster_simulator.redundancy import Redundancy
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 from foreman.testing.cluster_simulator.stage import Stage, both_ways
 from foreman.testing.cluster_simulator.virtual_time import the_loop
-from foreman.testing.cluster_simulator.wishes import splits_by
+from foreman.testing.cluster_simulator.wishes import another_wish, wish_for
 
 LEASE_S: Final = 3.0
 FAR_S: Final = 8.0
@@ -288,13 +288,7 @@ class Faults:
     # --- people ---
 
     async def _wish(self) -> None:
-        before = self._stage.wishes[-1]
-        splits = before.splits if self._chance.random() < 0.3 else splits_by(self._chance)
-        wish = ClusterSpec(self._chance.randint(1, 3), self._chance.randint(2, 3), splits, before.replace_after_s)
-        if wish != before:
-            self._stage.say("people", f"wish {wish}")
-            self._stage.wishes.append(wish)
-            self._stage.store.transact([], [Put(KEYS.spec, encode(wish))])
+        wish_for(self._stage, another_wish(self._stage.wishes[-1], self._chance))
 
     async def _drain(self) -> None:
         node, store = self._node().id, self._stage.store
