@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from foreman.api.client import RemoteForeman
 from foreman.cli.certificates import Authority, Use, new_authority
@@ -28,6 +28,7 @@ from foreman.workers.clients import LogSet, StorageClient
 from tests.deadline import wait_until_async
 
 CLUSTER: Final = "demo"
+PASSWORD_FILE: Final = "password"
 LEASE_S: Final = 2.0
 PROGRAM: Final = ("-m", "foreman")
 ALL_KEYS: Final = StorageTeam(b"", None, (Placement("anybody", "anywhere"),))
@@ -256,27 +257,29 @@ async def real_cluster(
 
 
 def _make_certificates(folder: Path, machines: Mapping[str, Machine]) -> None:
-    """What `foreman cert` makes for these nodes and a client, without a process for each."""
+    """What `foreman cert` makes for these nodes and a client, without a process for each; and the password of their workers."""
     now, there = datetime.now(UTC), folder / "certificates"
     made = new_authority("test authority", now=now, days=2)
     authority = Authority.read(made.certificate, made.key)
     issued = {name: authority.issue(name, Use.NODE, [machine.host], now=now, days=1) for name, machine in machines.items()}
     there.mkdir(mode=0o700)
+    (folder / PASSWORD_FILE).write_text("open sesame\n")
     (there / "ca.pem").write_bytes(made.certificate)
     for name, each in {**issued, "client": authority.issue("client", Use.CLIENT, [], now=now, days=1)}.items():
         (there / f"{name}.pem").write_bytes(each.certificate)
         (there / f"{name}.key").write_bytes(each.key)
 
 
-def shown_by(folder: Path, name: str) -> dict[str, dict[str, str]]:
-    """The certificate of a node or of the client, as params of a worker or of a client of workers."""
+def shown_by(folder: Path, name: str) -> dict[str, Any]:
+    """The certificate of a node or of the client, and the password, as params of a worker or of a client of workers."""
     there = folder / "certificates"
-    return {"tls": {"certificate": f"{there / name}.pem", "key": f"{there / name}.key", "client_ca": f"{there / 'ca.pem'}"}}
+    tls = {"certificate": f"{there / name}.pem", "key": f"{there / name}.key", "client_ca": f"{there / 'ca.pem'}"}
+    return {"tls": tls, "auth_file": f"{folder / PASSWORD_FILE}"}
 
 
 def _listening(folder: Path, name: str, host: str) -> str:
     tls = shown_by(folder, name)["tls"]
     return (
         f'listen = ["{host}:0"]\ntls = {{ cert = "{tls["certificate"]}", key = "{tls["key"]}", client_ca = "{tls["client_ca"]}" }}\n'
-        f'[data_plane]\nlisten = "{host}"\n'
+        f'[data_plane]\nlisten = "{host}"\nauth_file = "{folder / PASSWORD_FILE}"\n'
     )

@@ -119,7 +119,10 @@ async def test_workers_let_nobody_in_without_a_certificate_and_their_own_user_wi
                 await LogClient.connect(endpoint, timeout=1.0).info()
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 await ask_over_tls_without_a_certificate(endpoint, shown_by(tmp_path, "a")["tls"]["client_ca"])
-            async with LogClient.connect(endpoint, security=shown_by(tmp_path, "client")) as client:
+            security = shown_by(tmp_path, "client")
+            with pytest.raises(Unreachable, match="Authentication required"):
+                await LogClient.connect(endpoint, security={"tls": security["tls"]}).info()
+            async with LogClient.connect(endpoint, security=security) as client:
                 assert (await client.info("id"))["id"] == info.id
 
 
