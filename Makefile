@@ -24,7 +24,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) --dist worksteal
 .PHONY: help run demo demo-cluster test check lint format bench bench-data bench-recovery bench-control bench-peers docs simulate soak pins system clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1mmake %-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## Run a node here until Ctrl-C (DATA=directory, ARGS="--listen …")
 	@$(BIN)/foreman up --data "$(DATA)" $(ARGS)
