@@ -162,3 +162,17 @@ async def test_a_locked_worker_is_still_locked_after_a_kill(log: FakeLog, start_
     pulls = log.pulls
     assert "VERSIONTOONEW 0 " in await error_of(client, "GET", "a", "AT", 1, "WAIT", 300)
     assert log.pulls == pulls
+
+
+async def test_the_status_says_what_is_so_on_an_idle_log_too(home: Path, start_worker: Start) -> None:
+    """Nothing comes from an empty log for long; that it is level, and that the log is back, is told all the same."""
+    async with FakeLog(home) as log:
+        worker = start_worker({"logs": ["log_1"]})
+        level = "version 0, 0.0 s behind log_1"
+        assert await asyncio.to_thread(worker.wait_until_said, "STATUS", level) == level
+        await log.close()
+        await asyncio.to_thread(worker.wait_until_said, "STATUS", "version 0, ", holds=lambda said: "LinkLost" in said)
+        await log.open()
+        await asyncio.to_thread(
+            worker.wait_until_said, "STATUS", "version 0, 0.", 8.0, holds=lambda said: ";" not in said
+        )  # sooner than a PULL that waits for news is answered with none

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,12 @@ class WorkerProcess:
         )
         return self
 
-    def wait_until_said(self, name: str, starts: str, timeout_s: float = 15.0) -> str:
-        """Until the worker has said ``name`` = ``starts``…"""
+    def wait_until_said(self, name: str, starts: str, timeout_s: float = 15.0, holds: Callable[[str], bool] = lambda _: True) -> str:
+        """Until the worker has said ``name`` = ``starts``…, and it ``holds``."""
         deadline = time.monotonic() + timeout_s
         assert self._notify is not None
         assert self.process is not None
-        while not self.said.get(name, "").startswith(starts) or name not in self.said:
+        while name not in self.said or not self.said[name].startswith(starts) or not holds(self.said[name]):
             left = deadline - time.monotonic()
             assert left > 0, f"{self.id} did not say {name}={starts} but {self.said}"
             if select.select([self._notify], [], [], min(left, 0.2))[0]:

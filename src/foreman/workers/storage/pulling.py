@@ -28,6 +28,9 @@ ANSWER_IN_S: Final = 5.0
 HOLD_S: Final = 5.0
 """How often a log hears, while a copy is under way, where we will go on."""
 
+SHOWN_LAG_S: Final = 0.1
+"""Being level again after less is not worth a word."""
+
 LIMIT: Final = 10_000
 BEHIND_S: Final = 1.0
 """How long another log may be ahead of the current one before it takes its place."""
@@ -104,7 +107,7 @@ class Puller:
 
     async def _hold(self, log: str, link: Link) -> None:
         """While a copy is under way: say now and again where we will go on, and hear whether the log still has it."""
-        await self._answered(log, self._ask(link, self._store.durable, 1))
+        await self._answered(log, self._ask(log, link, self._store.durable, 1))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HOLD_S):
                 await self._copied.wait()
@@ -116,13 +119,13 @@ class Puller:
     async def _pull(self, log: str, link: Link) -> None:
         """While ``log`` is current: ask for the next transactions while the last ones are applied."""
         store = self._store
-        answer = self._ask(link, store.latest, LIMIT)
+        answer = self._ask(log, link, store.latest, LIMIT)
         while True:
             transactions = await self._answered(log, answer)
             await store.wait_for_room()
             is_current = self.sources.current == log
             if is_current:
-                answer = self._ask(link, max(store.latest, transactions[-1][0] if transactions else 0), LIMIT)
+                answer = self._ask(log, link, max(store.latest, transactions[-1][0] if transactions else 0), LIMIT)
             await self._apply(transactions)
             if not is_current:
                 return
@@ -130,7 +133,7 @@ class Puller:
 
     async def _stand_by(self, log: str, link: Link) -> None:
         """While another is current: wait for news here too, and see whether the other brings them in time."""
-        transactions = await self._answered(log, self._ask(link, self._store.latest, 1))
+        transactions = await self._answered(log, self._ask(log, link, self._store.latest, 1))
         if self.sources.current != log and transactions:
             with contextlib.suppress(TimeoutError):  # waits even when all is well: so that no log is asked all the time
                 async with asyncio.timeout(BEHIND_S):
@@ -151,9 +154,11 @@ class Puller:
             self._change(lambda: self.sources.works(log))
         return transactions
 
-    def _ask(self, link: Link, start_after: Version, limit: int) -> "asyncio.Future[Any]":
+    def _ask(self, log: str, link: Link, start_after: Version, limit: int) -> "asyncio.Future[Any]":
+        """Waits for news, unless that there is an answer at all is news: a log that failed before works as soon as it has given one."""
         durable = b"%d" % self._store.durable
-        block = b"1" if self._store.unproven or self._store.copying else b"%d" % int(BLOCK_S * 1000)
+        at_once = self._store.unproven or self._store.copying or log in self.sources.failures
+        block = b"1" if at_once else b"%d" % int(BLOCK_S * 1000)
         return link.send(b"PULL", b"%d" % start_after, b"LIMIT", b"%d" % limit, b"SUBSCRIBER", self._me, durable, b"BLOCK", block)
 
     async def _apply(self, transactions: Sequence[tuple[Version, bytes]]) -> None:
@@ -173,9 +178,12 @@ class Puller:
             store.on_applied()
 
     def _level(self, *, is_level: bool) -> None:
+        lag_s = self.lag_s()
         if is_level or self._is_level:
             self._level_at = asyncio.get_running_loop().time()
         self._is_level = is_level
+        if is_level and (lag_s is None or lag_s > SHOWN_LAG_S):
+            self._on_change()  # nothing else may come for long: an empty log gives nothing to apply
 
     def _failed(self, log: str, error: Exception) -> None:
         self._tries[log] = self._tries.get(log, 0) + 1
