@@ -40,7 +40,10 @@ async def remove_spent(tools: Tools, layout: Layout, nodes: list[NodeRecord]) ->
     """The nodes where something is left; and why, when the node refused or did not answer. The others are noted as swept."""
     if not await _stands(tools, layout):
         return {node.id: None for node in nodes}
-    done = await together(_remove_on(tools, layout, node) for node in nodes)
+    named: dict[str, set[str]] = {}
+    for worker in names_of(layout):
+        named.setdefault(worker.node, set()).add(worker.id)
+    done = await together(_remove_on(tools, layout.epoch, node, frozenset(named.get(node.id, ()))) for node in nodes)
     tools.foremen.swept |= {(node.id, node.incarnation) for node, left in zip(nodes, done, strict=True) if left is True}
     return {node.id: None if left is False else left for node, left in zip(nodes, done, strict=True) if left is not True}
 
@@ -53,17 +56,16 @@ async def _stands(tools: Tools, layout: Layout) -> bool:
         return False
 
 
-async def _remove_on(tools: Tools, layout: Layout, node: NodeRecord) -> bool | ForemanError:
-    """Whether nothing is left there; or why it could not be done.
+async def _remove_on(tools: Tools, epoch: int, node: NodeRecord, named: frozenset[str]) -> bool | ForemanError:
+    """Whether nothing is left there but what the layout of ``epoch`` names; or why it could not be done.
 
-    Workers of a later epoch than this layout's are no director's of this directory. The node is asked to remove none of them, so that it
+    Workers of a later epoch than this are no director's of this directory. The node is asked to remove none of them, so that it
     says whether it listens.
     """
-    named = frozenset(worker.id for worker in names_of(layout) if worker.node == node.id)
     try:
         infos = await tools.foremen.infos(node)
-        spent = [id for id in infos if is_spent(id, layout.epoch, named)]
-        later = [id for id in infos if (origin := origin_of(id)) is not None and origin.epoch > layout.epoch and id not in named]
+        spent = [id for id in infos if is_spent(id, epoch, named)]
+        later = [id for id in infos if (origin := origin_of(id)) is not None and origin.epoch > epoch and id not in named]
         if not spent and not later:
             return True
         results = await tools.foremen.remove_workers(node, spent, tools.settings.recruit_timeout_s)
