@@ -7,7 +7,7 @@ from typing import Final
 from foreman.control.attempt import origin_of
 from foreman.control.cluster_view import ClusterView
 from foreman.directory.health_record import AilingWorker
-from foreman.directory.records import ClusterSpec, ClusterStoryLine, Layout, Placement, ServiceRecord
+from foreman.directory.records import ClusterSpec, ClusterStoryLine, Joiner, Layout, Placement, ServiceRecord
 from foreman.directory.worker_request import MADE, WorkerRequest
 
 NOBODY_WISHED: Final = "nobody has said what the cluster should be: foreman cluster configure --logs N --storage-replicas M"
@@ -57,11 +57,19 @@ def layout_lines(layout: Layout, view: ClusterView) -> list[Line]:
     """Its logs and its teams, and where they are."""
     lines = [("layout", f"epoch {layout.epoch}, versions after {layout.durable_version}"), ("logs", _where(layout.logs, view))]
     for team in layout.teams:
-        through = "on" if team.end is None else f"to {shown_key(team.end)}"
-        joining = _where([joiner.worker for joiner in team.joining], view)
+        joining = ", ".join(_where([joiner.worker], view) + _other_keys(joiner) for joiner in team.joining)
         whole = _where(team.members, view) + (f"; joining: {joining}" if joining else "")
-        lines.append(("team", f"from {shown_key(team.begin) or 'the first key'} {through}: {whole}"))
+        lines.append(("team", f"{_keys(team.begin, team.end)}: {whole}"))
     return lines
+
+
+def _keys(begin: bytes, end: bytes | None) -> str:
+    return f"from {shown_key(begin) or 'the first key'} " + ("on" if end is None else f"to {shown_key(end)}")
+
+
+def _other_keys(joiner: Joiner) -> str:
+    """What it is to hold, where that is not its team's range: the keys are being cut anew."""
+    return "" if joiner.keys is None else f", to hold the keys {_keys(*joiner.keys)}"
 
 
 def _where(workers: Iterable[Placement], view: ClusterView) -> str:
