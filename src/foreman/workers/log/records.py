@@ -38,10 +38,10 @@ class Record(NamedTuple):
         return self.offset + HEADER_BYTES + len(self.transaction)
 
 
-def encode_record(marker: int, durable: int, version: Version, previous: Version, transaction: bytes) -> tuple[bytes, bytes]:
-    """The record in two pieces, to be written one after the other."""
-    covered = _COVERED.pack(marker, len(transaction), durable, version, previous) + transaction
-    return _CRC.pack(google_crc32c.value(covered)), covered
+def encode_record(marker: int, durable: int, version: Version, previous: Version, transaction: bytes) -> tuple[bytes, bytes, bytes]:
+    """The record in three pieces, to be written one after the other; the last is the transaction, which is not copied."""
+    covered = _COVERED.pack(marker, len(transaction), durable, version, previous)
+    return _CRC.pack(google_crc32c.extend(google_crc32c.value(covered), transaction)), covered, transaction
 
 
 def decode_record(data: bytes, position: int, marker: int, offset: int) -> Record | int | None:

@@ -15,7 +15,7 @@ from foreman.workers.log.parking import ParkedPush, Parking
 from foreman.workers.log.pushing import Verdict, check_writer, judge_push
 from foreman.workers.log.readers import Readers
 from foreman.workers.log.standing import Standing
-from foreman.workers.log.writer import Ack, Writer
+from foreman.workers.log.writer import Writer
 from foreman.workers.wire import Pending, RespConnection, check_transaction, replies
 from foreman.workers.wire.arguments import parse_unsigned
 
@@ -36,42 +36,37 @@ class Taking:
 
     def put_in_force(self, standing: Standing) -> None:
         self.standing = standing
-        self._open_to = None if standing.locked else standing.epoch
-        """Pushes of this epoch need no further look at the standing."""
+        self._open_to = None if standing.locked else b"%d" % standing.epoch
+        """Pushes that say this epoch need no further look at the standing."""
 
     def push(self, connection: RespConnection, words: list[bytes]) -> Pending:
         """``PUSH epoch version previous_version transaction``. Raises DataPlaneError."""
         _, epoch_word, version_word, previous_word, transaction = words
         check_transaction(transaction)
-        epoch = parse_unsigned(epoch_word, "epoch")
-        pending = Pending(connection)
+        pending, writer = Pending(connection), self._writer
+        is_open = epoch_word == self._open_to and self.closed is None
         if version_word == _NEXT and previous_word == _NEXT:
-            self._append_next(epoch, transaction, pending)
+            if not is_open:
+                self._check(parse_unsigned(epoch_word, "epoch"))
+            version = writer.last + 1
+            if version > MAX_VERSION:
+                raise InvalidCommand("there is no version after the last one")
+            ack = (pending, replies.integer(version))
         else:
             version, previous = parse_unsigned(version_word, "version"), parse_unsigned(previous_word, "previous_version")
-            if epoch == self._open_to and self.closed is None and previous == self._writer.last and previous < version:
-                self._append(version, transaction, (pending, replies.OK))
-            else:
-                self._take(ParkedPush(epoch, version, previous, transaction, pending))
+            if not (is_open and previous == writer.last and previous < version):
+                self._take(ParkedPush(parse_unsigned(epoch_word, "epoch"), version, previous, transaction, pending))
+                return pending
+            ack = (pending, replies.OK)
+        writer.append(version, transaction, ack)
+        if self.parking.count:
+            self._unpark()
         return pending
 
     def _check(self, epoch: int) -> None:
         if self.closed is not None:
             raise self.closed
         check_writer(self.standing, epoch)
-
-    def _append_next(self, epoch: int, transaction: bytes, pending: Pending) -> None:
-        if epoch != self._open_to or self.closed is not None:
-            self._check(epoch)
-        version = self._writer.last + 1
-        if version > MAX_VERSION:
-            raise InvalidCommand("there is no version after the last one")
-        self._append(version, transaction, (pending, replies.integer(version)))
-
-    def _append(self, version: Version, transaction: bytes, ack: Ack) -> None:
-        self._writer.append(version, transaction, ack)
-        if self.parking.count:
-            self._unpark()
 
     def _take(self, push: Push) -> None:
         self._check(push.epoch)
@@ -80,7 +75,9 @@ class Taking:
             return
         match judge_push(self._writer.last, push.version, push.previous):
             case Verdict.APPEND:
-                self._append(push.version, push.transaction, (push.reply, replies.OK))
+                self._writer.append(push.version, push.transaction, (push.reply, replies.OK))
+                if self.parking.count:
+                    self._unpark()
             case Verdict.PARK:
                 self.parking.park(push)
                 push.reply.on_abandoned = partial(self.parking.forget, push)

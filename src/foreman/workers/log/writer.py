@@ -16,7 +16,7 @@ from foreman.kernel.files import errno_name
 from foreman.workers.log.committing import Committer
 from foreman.workers.log.gathering import Gathering
 from foreman.workers.log.recent import Recent
-from foreman.workers.log.records import encode_record
+from foreman.workers.log.records import HEADER_BYTES, encode_record
 from foreman.workers.log.segment import is_full_disk
 from foreman.workers.log.segment_form import DATA_START, INDEX_EVERY_BYTES, SegmentHeader
 from foreman.workers.log.segments import Batch, Segments, next_header
@@ -84,12 +84,11 @@ class Writer:
             raise TooManyParked(len(self._acks))
         if self.failed is not None:
             raise self.failed
-        crc, covered = encode_record(self._header.marker, self._batch_start, version, self.last, transaction)
-        self._pieces += (crc, covered)
+        self._pieces += encode_record(self._header.marker, self._batch_start, version, self.last, transaction)
         if offset - self._indexed_at >= INDEX_EVERY_BYTES:
             self._places.append((version, offset))
             self._indexed_at = offset
-        self._offset = offset + 4 + len(covered)
+        self._offset = offset + HEADER_BYTES + len(transaction)
         if ack is not None:
             self._acks.append(ack)
         self.recent.add(version, transaction)
