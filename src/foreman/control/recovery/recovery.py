@@ -12,7 +12,6 @@ from foreman.control.cluster_view import ClusterView
 from foreman.control.feed import Feed
 from foreman.control.fence import Fence
 from foreman.control.foremen import Foremen
-from foreman.control.holders import held_by
 from foreman.control.placement import Place, domain_of
 from foreman.control.ports import DataPlane, LogState, StorageState
 from foreman.control.settings import ControlSettings
@@ -86,7 +85,8 @@ class Recovery:
 
 def storage_of(layout: Layout) -> frozenset[Placement]:
     """All storage workers that a layout names, members and those that join."""
-    return frozenset(held_by(layout))
+    members = frozenset(member for team in layout.teams for member in team.members)
+    return members | frozenset(joiner.worker for team in layout.teams for joiner in team.joining)
 
 
 def joiners_of(layout: Layout) -> dict[Placement, Joiner]:
