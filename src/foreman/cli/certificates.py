@@ -1,7 +1,8 @@
 """Certificates for TLS between nodes and their clients: an authority, and what it signs (X.509 v3, RFC 5280).
 
 Owns what stands in a certificate. Touches no file and no clock: the moment comes in. A convenience for tests and small installations
-that have no authority of their own: no revocation, no renewal, one key that signs everything. Nothing uses it but ``foreman cert``, and ``foreman demo --cluster`` for its own machines.
+that have no authority of their own: no revocation, no renewal, one key that signs everything. Nothing uses it but
+``foreman cert``, and ``foreman demo --cluster`` for its own machines.
 """
 
 import ipaddress
