@@ -98,6 +98,7 @@ class Link(asyncio.Protocol):
         for future in self._waiting:
             if not future.done():
                 future.set_exception(self._lost)
+                future.exception()  # an answer that was asked for ahead and is waited for no more is no error to report
         self._waiting.clear()
 
     def _answer(self, reply: Any) -> None:
