@@ -35,6 +35,9 @@ from tests.processes.test_killed_server import SCENARIOS
 
 STEPS_KIND: Final = KindSpec("steps", PythonProgram(f"{supervisor_steps.__name__}:nothing"), preload=(supervisor_steps.__name__,))
 KEEP: Final = "keep"
+DEADLINE_S: Final = 60.0
+
+pytestmark = pytest.mark.timeout(600)  # dozens of deaths in each test: seconds, or minutes on a machine that is busy with other things
 _STARTED: Final = ("WorkerStarted", "WorkerSaid", "WorkerReady", "CancelTimer", "Measured", "Advertise")
 WITH_A_PROCESS: Final = {
     "create": (*_STARTED, "Reply"),
@@ -89,7 +92,11 @@ class Scene:
         for pid in killed:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: killed.isdisjoint(pid for pids in worker_processes(self.data).values() for pid in pids), what="dead")
+        wait_until(
+            lambda: killed.isdisjoint(pid for pids in worker_processes(self.data).values() for pid in pids),
+            timeout_s=DEADLINE_S,
+            what="dead",
+        )
 
     async def create(self, ids: Sequence[str]) -> Exception | None:
         """None: they are there, as the answer says."""
@@ -117,7 +124,7 @@ class Scene:
             running = {info.id: [info.pid] for info in infos}
             return not leftovers(self.data) and all(info.health.is_ok for info in infos) and worker_processes(self.data) == running
 
-        await wait_until_async(quiet, timeout_s=30, what=f"everything healthy, once, and nothing left over: {where}")
+        await wait_until_async(quiet, timeout_s=DEADLINE_S, what=f"everything healthy, once, and nothing left over: {where}")
         there = {ref.id for ref in await self._foreman.all()}
         assert {path.name for path in (self.data / "workers").iterdir()} == there, where
         assert held_locks(self.data) == there, where
@@ -170,7 +177,7 @@ async def supervisor_dies(
             await scene.doom()
             fate = set_fate(run_directory_of(scene.data), step, when, 1 if step == "acknowledge" else nth)  # one may stand for many
             assert not await act(), f"{when} {step}"
-            await wait_until_async(lambda: not fate.exists(), what=f"dead {when} {step}")  # noqa: B023
+            await wait_until_async(lambda: not fate.exists(), timeout_s=DEADLINE_S, what=f"dead {when} {step}")  # noqa: B023
             assert await scene.settled(f"{when} {step}") == there
             await undo()
 
