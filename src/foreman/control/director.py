@@ -25,7 +25,7 @@ from foreman.control.vouching import Vouching, lost_data
 from foreman.directory.errors import DirectoryUnavailable
 from foreman.directory.records import ClusterSpec, Layout
 
-LOOK_AGAIN_S: Final = 10.0
+LOOK_AGAIN_S: Final = 60.0
 """Only for what nobody thought of: every reason is looked at when it comes."""
 
 LOOK_AFTER_S: Final = 0.05
