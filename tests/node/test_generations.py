@@ -11,7 +11,7 @@ from foreman.core.errors import DataDirectoryInvalid, DiskFault, ForeignGenerati
 from foreman.core.generations import Generation, parse_generation
 from foreman.node.data_directory import open_data_directory
 from foreman.node.doctor import doctor
-from foreman.node.generations import Generations
+from foreman.node.generations import Generations, write_generation
 from foreman.node.layout import Layout
 from tests.processes.disk_steps import Steps, counted, every_death, failing
 
@@ -114,9 +114,9 @@ def test_killed_at_any_step_the_older_one_is_never_let_in_again(layout: Layout) 
 
     def prepare() -> None:
         layout.generation.unlink(missing_ok=True)
-        asyncio.run(hear(3))
+        write_generation(layout, generation(3))
 
-    for death in every_death(lambda: asyncio.run(hear(4)), prepare):
+    for death in every_death(lambda: write_generation(layout, generation(4)), prepare):
         with pytest.raises(StaleGeneration):
             asyncio.run(hear(2))
         assert asyncio.run(hear(4)) is None, death

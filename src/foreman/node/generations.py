@@ -63,24 +63,13 @@ class Generations:
     async def _look_or_write(self, generation: Generation, over: Generation | None) -> None:
         async with self._one_at_a_time:
             if not self._known:
-                self._newest, self._known = await asyncio.to_thread(self._read), True
+                assert self._layout is not None
+                self._newest, self._known = await asyncio.to_thread(read_generation, self._layout), True
             elif self._newest == over:  # else another came first, and the caller looks again
                 if self._layout is not None:
-                    await asyncio.to_thread(self._write, generation)
+                    await asyncio.to_thread(write_generation, self._layout, generation)
                 self._newest = generation
                 log.info("a director is heard", epoch=generation.epoch, directory=generation.directory)
-
-    def _read(self) -> Generation | None:
-        assert self._layout is not None
-        return read_generation(self._layout)
-
-    def _write(self, generation: Generation) -> None:
-        assert self._layout is not None
-        facts = {"format": FORMAT, "generation": str(generation)}
-        try:
-            atomic_write(str(self._layout.generation), write_json(facts), temporary_in=str(self._layout.staging))
-        except OSError as error:
-            raise disk_error(error, self._layout.generation) from error
 
 
 def read_generation(layout: Layout) -> Generation | None:
@@ -99,6 +88,15 @@ def read_generation(layout: Layout) -> Generation | None:
         return parse_generation(str(value.get("generation")))
     except InvalidRequest:
         raise _damaged(layout, "it names no generation") from None
+
+
+def write_generation(layout: Layout, generation: Generation) -> None:
+    """Durably, or not at all. Raises DiskFault, InsufficientSpace."""
+    facts = {"format": FORMAT, "generation": str(generation)}
+    try:
+        atomic_write(str(layout.generation), write_json(facts), temporary_in=str(layout.staging))
+    except OSError as error:
+        raise disk_error(error, layout.generation) from error
 
 
 def _damaged(layout: Layout, why: str) -> DataDirectoryInvalid:
