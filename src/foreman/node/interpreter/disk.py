@@ -8,6 +8,7 @@ import asyncio
 import errno
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
 
@@ -40,7 +41,7 @@ from foreman.core.manifest import Manifest
 from foreman.node.inbox import Inbox
 from foreman.node.interpreter.lane import Lane
 from foreman.node.journal import clear_record, write_record
-from foreman.node.run_directory import remove_worker_run_directory
+from foreman.node.run_directory import remove_worker_run_directory, worker_run_directory
 from foreman.node.working_directory import WorkingDirectories
 
 log = structlog.get_logger("foreman.disk")
@@ -62,7 +63,7 @@ class Disk:
         self._layout = directories.layout
         self._run = run
         self._judge = judge
-        self._prepare: Lane[Manifest, Prepared] = Lane("prepare", directories.create_many, self._prepared, threads=THREADS)
+        self._prepare: Lane[Manifest, Prepared] = Lane("prepare", self._make, self._prepared, threads=THREADS)
         self._record: Lane[RecordDesired, list[ForemanError | None]] = Lane("record", self._write_desired, self._recorded)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="foreman-disk")
         self._deleting = ThreadPoolExecutor(1, thread_name_prefix="foreman-delete")
@@ -103,6 +104,16 @@ class Disk:
             pool.shutdown(wait=False, cancel_futures=True)
 
     # --- made together ---
+
+    def _make(self, manifests: Sequence[Manifest]) -> Prepared:
+        """With their run directories. Each start makes its own again, because /run does not outlive the machine; but that is in the event
+        loop, where a new directory would wait for the file system's journal and everything else with it.
+        """
+        results = self._directories.create_many(manifests)
+        with suppress(OSError):  # then the start meets it too, and says so
+            for id in [id for id, error in results.items() if error is None]:
+                worker_run_directory(self._run, id)
+        return results
 
     def _prepared(self, manifests: Sequence[Manifest], outcome: Prepared | Exception) -> None:
         for manifest in manifests:
