@@ -20,6 +20,7 @@ from foreman.directory.port import Directory, Put
 from foreman.directory.records import EpochRecord, Layout, Placement, encode
 from foreman.testing.cluster_simulator import BrokenPromise, between_steps, simulate
 from foreman.testing.cluster_simulator.simulated_workers import Obedience, SimulatedLog
+from foreman.testing.cluster_simulator.world import Simulation
 
 FEW_DOZEN = 48
 
@@ -139,7 +140,6 @@ def takes_late_pushes(patch: pytest.MonkeyPatch) -> None:
         (cleans_too_much, "the newest layout names it"),
         (cleans_nothing, "what runs is not what the layout names"),
         (never_watches, "of peace"),
-        (never_vouches, "of peace"),
         (obeys_anybody, "obeyed epoch|went back"),
         (takes_late_pushes, "acknowledged"),
     ],
@@ -165,6 +165,26 @@ def test_what_is_wrong_between_two_steps_is_caught(wrong: Wrong, what: str, caug
             for after in (False, True):
                 simulate(steps, script=between_steps(what, steps, after=after))
     assert re.search(caught, _why(broken.value))
+
+
+async def _a_member_is_emptied(simulation: Simulation) -> None:
+    """It is back before anybody sees it go."""
+    await simulation.until(lambda: simulation.is_watched and simulation.promises.newest > 10)
+    layout = simulation.layout
+    assert layout is not None
+    member = layout.teams[0].members[0]
+    node = simulation.nodes[member.node]
+    node.kill_worker(member.id)
+    node.empty_worker(member.id)
+    simulation.promises.emptied(f"{member.node}/{member.id}")
+    node.start_worker(member.id)
+
+
+def test_trust_in_a_worker_that_lost_its_disk_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate(1, script=_a_member_is_emptied)
+    never_vouches(monkeypatch)
+    with pytest.raises(BrokenPromise, match="of peace"):
+        simulate(1, script=_a_member_is_emptied)
 
 
 def _why(broken: BrokenPromise) -> str:

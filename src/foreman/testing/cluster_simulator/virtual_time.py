@@ -10,6 +10,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, TypeVar, TypeVarTuple
 
@@ -109,11 +110,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Cancel whatever is left, and close. What a task does on the way down does not matter any more."""
         for who in list(self._stopped):
             self.continue_host(who)
-        left = asyncio.all_tasks(self)
-        for task in left:
-            task.cancel()
-        if left:
-            self.run_until_complete(_gone(left))
+        for _ in range(MANY):  # a callback that raises ends the loop, not what is left in it
+            left = asyncio.all_tasks(self)
+            for task in left:
+                task.cancel()
+            with suppress(Exception):
+                self.run_until_complete(_gone(left))
+                break
         self.close()
 
     def _run_next(self) -> None:
