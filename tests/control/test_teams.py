@@ -58,13 +58,22 @@ class Case:
     holders: Sequence[Holder]
     places: Sequence[Place]
     replay_fills: bool
+    epoch: int = 1
 
     def plan(self) -> StoragePlan | NoMember:
-        return plan_teams(self.wish, self.holders, self.places, recruit, replay_fills=self.replay_fills)
+        def recruit_now(slot: int, node: str) -> Placement:
+            return recruit(slot, node) if self.epoch == 1 else Placement(f"new-{slot}-{node}-{self.epoch}", node)
+
+        return plan_teams(self.wish, self.holders, self.places, recruit_now, replay_fills=self.replay_fills)
 
 
 cases = st.builds(
-    Case, wishes(), several_holders(), st.lists(st.sampled_from(PLACES), unique=True, min_size=1), st.sampled_from([False, False, True])
+    Case,
+    wishes(),
+    several_holders(),
+    st.lists(st.sampled_from(PLACES), unique=True, min_size=1),
+    st.sampled_from([False, False, True]),
+    st.just(1),
 )
 
 
@@ -89,7 +98,7 @@ def after(case: Case, plan: StoragePlan, *, filled: bool, back: bool = False) ->
         here = is_member or (filled and (old.fills or back))
         through = max(1, old.through) if here else old.through
         holders.append(replace(old, keys=keys, through=through, serving=is_member, away=not here, given_up=old.given_up and not here))
-    return Case(case.wish, holders, case.places, replay_fills=False)
+    return Case(case.wish, holders, case.places, replay_fills=False, epoch=case.epoch + 1)
 
 
 def shape(plan: StoragePlan) -> list[tuple[bytes, bytes | None, set[Placement], set[Placement]]]:
@@ -162,7 +171,7 @@ def test_when_all_come_back_and_are_filled_the_wish_comes_true(case: Case) -> No
     plan = case.plan()
     if isinstance(plan, NoMember):
         return
-    for _ in range(4):
+    for _ in range(6):
         case = after(case, plan, filled=True, back=True)
         plan = case.plan()
         assert not isinstance(plan, NoMember)
