@@ -3,7 +3,7 @@
 That nobody made a layout yet is only believed when no node has data that a director's workers took in: otherwise the directory has lost
 the layout (emptied, restored from an old copy), and beginning anew would hide that data. That is said, and nothing is done.
 
-Stalls: there is such data; or a node cannot say. Follows: recruiting logs.
+Stalls: a node has data of an earlier layout, or cannot say. Follows: recruiting logs.
 """
 
 from typing import Final
