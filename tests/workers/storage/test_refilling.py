@@ -86,11 +86,16 @@ async def test_a_fresh_worker_is_ready_when_its_copy_is_whole(cluster: Cluster, 
 async def test_writes_go_on_while_pages_are_read_at_many_versions(
     cluster: Cluster, start_worker: Start, connect: Connect, kills: int
 ) -> None:
-    """Each page is of another version; between pages keys on both sides of what is copied change. Killed at any page, it goes on."""
+    """Each page is of another version; between pages keys on both sides of what is copied change. Killed at any page, it goes on.
+
+    The keys ``x…`` are never cleared: so there are at least 34 pages, whatever the seed, and the copy is not over before the last kill.
+    """
+    cluster.push([Set(b"x%02d" % number, b"x") for number in range(100)])
+    cluster.recycle()
     cluster.replica.page_keys, cluster.replica.before_page = 3, cluster.push_some
     worker = start_worker(REPLICA, begin=True)
     for _ in range(kills):
-        cluster.replica.pages = cluster.choice.randrange(1, 6)
+        cluster.replica.pages = cluster.choice.randrange(1, 6)  # at most 30 pages before the last kill
         cluster.replica.silenced.clear()
         await cluster.replica.silenced.wait()
         worker.kill()
