@@ -287,6 +287,45 @@ _RECORDS: Final = {
     "unreadable": ("sentences about records that this program cannot read", "–"),
 }
 
+
+def recovery_phases() -> str:
+    """The phases of a recovery: a diagram of their order, and each with what its module says of it."""
+    from foreman.control.recovery.table import FIRST, PHASES
+
+    lines = [
+        _NOTE, "", "# The phases of a recovery", "",
+        "One director walks through them once an epoch ([why so](../explanation/the-cluster.md)). `foreman cluster status` names the one it is in, `foreman",
+        "cluster why` says how long each took. A phase that *stalls* sends the walk back to the beginning, with everything read anew; *superseded* means that",
+        "a newer epoch has begun, or must.", "",
+        "```mermaid", "stateDiagram-v2", f"    [*] --> {_state(FIRST)}",
+        *(f"    {_state(name)} --> {_state(following)}" for name, phase in PHASES.items() for following in phase.follows),
+        *(f"    {_state(name)} --> [*]" for name, phase in PHASES.items() if not phase.follows),
+        "```", "",
+        "| phase | what it does | stalls when | superseded when | then |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, phase in PHASES.items():
+        purpose, stalls, superseded, follows = _said_of(phase.run)
+        lines.append(f"| {name} | {purpose} | {stalls} | {superseded} | {follows} |")
+    return "\n".join(lines) + "\n"
+
+
+_ENDS: Final = re.compile(r"Stalls: (.+?)\. (?:Superseded: (.+?)\. )?Follows: (.+)\.")
+
+
+def _said_of(phase: Callable[..., Any]) -> tuple[str, str, str, str]:
+    """What the phase's module begins with: purpose, when it stalls, when it is superseded, what follows."""
+    said = inspect.cleandoc(sys.modules[phase.__module__].__doc__ or "").replace("``", "`").split("\n\n")
+    purpose, ends = (" ".join(paragraph.split()) for paragraph in (said[0], said[-1]))
+    found = _ENDS.fullmatch(ends)
+    assert found is not None, f"{phase.__module__} does not end with when it stalls and what follows"
+    stalls, superseded, follows = ("–" if each in {None, "never"} else str(each) for each in found.groups())
+    return re.sub(r" \(\w+\.py\)", "", purpose), stalls, superseded, follows
+
+
+def _state(phase: str) -> str:
+    return phase.replace(" ", "_")
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/lifecycle.md": lifecycle,
     "reference/configuration.md": configuration,
@@ -295,6 +334,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/http-api.md": http_api,
     "reference/metrics.md": metrics,
     "reference/cluster-events.md": cluster_events,
+    "reference/recovery-phases.md": recovery_phases,
 }
 
 
