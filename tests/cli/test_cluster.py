@@ -12,6 +12,7 @@ from foreman.directory.records import (
     ClusterStoryLine,
     Layout,
     LeaderRecord,
+    NodeRecord,
     Placement,
     StatusRecord,
     StorageTeam,
@@ -85,11 +86,33 @@ async def test_a_node_is_drained_and_taken_back(run: Run, cluster: FakeCluster, 
     assert late.out == f"still on it: {LOG.id} is a log of the layout\n"
     assert f"{LOG.id}: is a log of the layout" in late.err
     back = await run("node", "undrain", "a", "--json", "--data", str(data))
-    assert json.loads(back.out) == {"node": "a", "draining": False}
+    assert json.loads(back.out) == {"node": "a", "name": "", "draining": False}
     assert cluster.view.draining == frozenset()
     assert "no node 'c'; it knows a, b" in (await run("node", "drain", "c", "--data", str(data))).failed_with(1)
     cluster.become(layout=None, spec=None)
     assert "nothing of the layout is on node b" in (await run("node", "drain", "b", "--wait", "--data", str(data))).out
+
+
+async def test_a_node_is_meant_by_its_name(run: Run, cluster: FakeCluster, data: Path) -> None:
+    north, east = "00000000000000aa", "00000000000000bb"
+    nodes = {id: NodeRecord(id, f"unix:/{name}", ("log",), name=name) for id, name in ((north, "north"), (east, "east"))}
+    cluster.become(nodes=nodes, layout=None, spec=None, health={}, leader=LeaderRecord(north, "unix:/north"))
+    drained = await run("node", "drain", "east", "--data", str(data))
+    assert (
+        "nothing of the layout is on node east; end it with `foreman down`, or take it back with `foreman node undrain east`" in drained.out
+    )
+    assert cluster.view.draining == {east}
+    status = (await run("cluster", "status", "--data", str(data))).out
+    assert f"east ({east}) at unix:/east" in status
+    assert "leader    north at unix:/north" in status
+    assert f"north ({north}) at" in (await run("cluster", "why", "north", "--data", str(data))).out
+    back = await run("node", "undrain", "east", "--json", "--data", str(data))
+    assert json.loads(back.out) == {"node": east, "name": "east", "draining": False}
+    cluster.become(nodes={**nodes, east: replace(nodes[east], name="north")})
+    for command in (("node", "drain", "north"), ("cluster", "why", "north")):
+        refused = (await run(*command, "--data", str(data))).failed_with(1)
+        assert refused == f"foreman: 2 nodes are called 'north'; name one by its id: {north}, {east}"
+    assert f"is on node north ({east});" in (await run("node", "drain", east, "--data", str(data))).out
 
 
 async def test_this_node_is_meant_when_none_is_named(run: Run, cluster: FakeCluster, data: Path) -> None:

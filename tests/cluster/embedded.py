@@ -16,8 +16,8 @@ KINDS: Final = (
 )
 
 
-def node_on(folder: Path, name: str) -> AbstractAsyncContextManager[ForemanInterface]:
-    """Node ``name``, while the block runs."""
+def node_on(folder: Path, name: str, *, called: str | None = None) -> AbstractAsyncContextManager[ForemanInterface]:
+    """Node ``name``, while the block runs. ``called``: what people call it instead; "": nobody has said."""
     settings = {
         "directory.url": f"sqlite:{folder / 'directory.db'}",
         "directory.lease": 2,
@@ -27,6 +27,8 @@ def node_on(folder: Path, name: str) -> AbstractAsyncContextManager[ForemanInter
         "supervision.backoff.base": "20ms",
         "supervision.stop_grace": 1,
     }
+    if called != "":
+        settings["node.name"] = called or name
     return Foreman.open(folder / name, cluster="demo", kinds=KINDS, settings=settings)
 
 

@@ -242,7 +242,7 @@ async def real_cluster(
     for name in names:
         config = folder / f"{name}.toml"
         config.write_text(
-            f'[node]\ndata = "{folder / name}"\ncluster = "{CLUSTER}"\nfault_domain = "{name}"\n'
+            f'[node]\ndata = "{folder / name}"\ncluster = "{CLUSTER}"\nname = "{name}"\nfault_domain = "{name}"\n'
             f"{_listening(folder, name, at[name].host) if tls else ''}"
             f'[directory]\nurl = "{url}"\nlease = "{lease_s}s"\n'
         )

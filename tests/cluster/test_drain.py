@@ -31,9 +31,9 @@ async def test_a_drained_node_is_left_by_all_with_all_their_data_and_comes_back(
         drained = node_with_both(cluster, first)
         elsewhere = next(node for node in cluster.nodes.values() if node is not drained)
         pushing = asyncio.create_task(push_through(cluster, 150))
-        asked = await run("node", "drain", drained.id, "--wait", "--timeout", "80", "--data", str(elsewhere.data))
+        asked = await run("node", "drain", drained.name, "--wait", "--timeout", "80", "--data", str(elsewhere.data))
         assert asked.returncode == 0, asked.stdout + asked.stderr + await cluster.story()
-        assert f"nothing of the layout is on node {drained.id}" in asked.stdout
+        assert f"nothing of the layout is on node {drained.name};" in asked.stdout
         assert "still on it: log-" in asked.stdout
         await wait_until_async(lambda: is_left_by_all(drained), timeout_s=20.0, what="what was there is removed")
         await pushing
@@ -42,14 +42,14 @@ async def test_a_drained_node_is_left_by_all_with_all_their_data_and_comes_back(
         status = json.loads((await run("cluster", "status", "--json", "--address", f"unix:{drained.data / 'run' / 'foreman.sock'}")).stdout)
         assert status["draining"] == [drained.id]
         again = await run("node", "drain", "--wait", "--json", "--data", str(drained.data))
-        assert json.loads(again.stdout) == {"node": drained.id, "draining": True, "left": {}, "staying": []}
+        assert json.loads(again.stdout) == {"node": drained.id, "name": drained.name, "draining": True, "left": {}, "staying": []}
 
         await drained.down()
         await cluster.push_to(170)
         await holds_all(cluster, 170)
         await drained.up()
         back = await run("node", "undrain", "--config", str(drained.config))
-        assert (back.returncode, back.stdout) == (0, f"node {drained.id} is taken back\n")
+        assert (back.returncode, back.stdout) == (0, f"node {drained.name} is taken back\n")
         grown = await run("cluster", "configure", "--logs", "3", "--config", str(a.config))
         assert grown.returncode == 0
         await wait_until_async(lambda: has_a_log_on(cluster, drained), timeout_s=40.0, what="it is of use again")

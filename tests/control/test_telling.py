@@ -22,7 +22,7 @@ async def test_hostile_words_are_told_bounded_and_a_deposed_leader_tells_nothing
     async with SqliteDirectory(tmp_path / "directory.sqlite") as directory:
         lease = await directory.grant_lease(60.0)
         leader = await directory.transact([], [Put(KEYS.leader, encode(LeaderRecord("a", "")), lease.id)])
-        teller = Teller(directory, KEYS, "a", lambda: 1.0)
+        teller = Teller(directory, KEYS, "a", lambda: 1.0, lambda _: {})
         telling = asyncio.create_task(teller.run(lease.id, leader.revision))
         teller.begin(4, "0a0b0c0d")
         teller.status("stalled", "locking", why="\udc80\0" * 2_000, missing=("\udc80",) * 2 * MAX_MISSING)

@@ -273,6 +273,7 @@ class Node:
             directory_reachable=self._gateway.reachable,
             health=machine.health,
             workers=machine.worker_count,
+            name=self._membership.name,
         )
 
 

@@ -5,12 +5,14 @@ nothing of it, and writes nothing for it. A fault of it costs the cluster one te
 """
 
 import asyncio
+import socket
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from foreman.api.listeners import read_token
+from foreman.core.ids import node_name_of
 from foreman.core.interface import ForemanInterface
 from foreman.directory.following import follow
 from foreman.directory.keys import ClusterKeys
@@ -40,7 +42,10 @@ def directory_of(configuration: Configuration) -> Directory:
 
 
 class Membership:
-    """``address``: where other nodes reach this one. ``configuration`` may be replaced; the next term of a leader reads it."""
+    """``address``: where other nodes reach this one; ``name``: what people call it.
+
+    ``configuration`` may be replaced; the next term of a leader reads it.
+    """
 
     def __init__(self, configuration: Configuration, data: DataDirectory, address: str) -> None:
         self.configuration, self._cluster = configuration, data.cluster
@@ -48,7 +53,8 @@ class Membership:
         self._was_directed = data.layout.generation.exists()
         self._directory = open_directory(configuration.directory.url, data.path)
         node = configuration.node
-        record = NodeRecord(data.node_id, address, node.capabilities, node.fault_domain or "")
+        self.name = node.name or node_name_of(socket.gethostname())
+        record = NodeRecord(data.node_id, address, node.capabilities, node.fault_domain or "", name=self.name)
         self.gateway = Gateway(self._directory, data.cluster, record, lease_s=configuration.directory.lease_s)
         self._health = HealthFold(data.node_id)
         self._following_health: asyncio.Task[None] | None = None

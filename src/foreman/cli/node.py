@@ -59,7 +59,7 @@ def up(
 
 def _announce(node: NodeInfo, addresses: Sequence[str]) -> None:
     """On stdout, so that a script can wait for it; logs go to stderr."""
-    print(f"foreman {node.version} · cluster {node.cluster} · data {one_line(node.data)}")
+    print(f"foreman {node.version} · node {node.name or node.node_id} · cluster {node.cluster} · data {one_line(node.data)}")
     for address in addresses:
         print(f"listening on {address}")
     print(f"in another terminal: foreman --data {shlex.quote(node.data)} new log_1 --kind log", flush=True)

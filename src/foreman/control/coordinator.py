@@ -25,6 +25,7 @@ from foreman.control.fence import boot_time_s
 from foreman.control.foremen import Foremen
 from foreman.control.leading import Term, campaign, keep_term, resign, take_epoch
 from foreman.control.memory import Memory
+from foreman.control.naming import lasting_names
 from foreman.control.ports import Connect, DataPlane
 from foreman.control.recovery.outcome import Stalled
 from foreman.control.recovery.recovery import Tools
@@ -147,7 +148,7 @@ class Coordinator:
         self._term, self._memory = term, Memory()
         settings = world.settings
         self._foremen = Foremen(world.connect, term.fence, world.clock, timeout_s=settings.command_timeout_s, avoid_s=settings.avoid_s)
-        self._teller = Teller(world.directory, self._keys, world.me.node, world.wall)
+        self._teller = Teller(world.directory, self._keys, world.me.node, world.wall, lambda lines: lasting_names(self.feed.view, lines))
         _log.info("elected", node=world.me.node, revision=term.revision)
         self._begin("keep", self._keep(term))
         self._tell(decide.Elected())

@@ -5,7 +5,7 @@ deposed leader tells nothing. An outage of the directory delays it and nothing e
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -20,6 +20,7 @@ AGAIN_S: Final = 0.5
 MAX_REASON: Final = 600
 MAX_MISSING: Final = 50
 
+Names = Callable[[Sequence[ClusterStoryLine]], Mapping[str, str]]
 _log = structlog.get_logger("foreman.director")
 
 
@@ -29,10 +30,10 @@ def _said(text: str) -> str:
 
 
 class Teller:
-    """``wall``: Unix time, for people. Changes within a few milliseconds are one write."""
+    """``wall``: Unix time, for people. ``names``: those that a story of these lines keeps. Changes close together are one write."""
 
-    def __init__(self, directory: Directory, keys: ClusterKeys, node: str, wall: Callable[[], float]) -> None:
-        self._directory, self._keys, self._node, self._wall = directory, keys, node, wall
+    def __init__(self, directory: Directory, keys: ClusterKeys, node: str, wall: Callable[[], float], names: Names) -> None:
+        self._directory, self._keys, self._node, self._wall, self._names = directory, keys, node, wall, names
         self._lines: tuple[ClusterStoryLine, ...] = ()
         self._status = StatusRecord(0, "", node, "waiting", "", "", (), wall())
         self._dirty = asyncio.Event()
@@ -67,20 +68,21 @@ class Teller:
         Each write compares the one before it: one that comes late, after its repetition, would bring back what was.
         """
         before: Comparison | None = None
-        written: tuple[ClusterStoryLine, ...] | None = None
+        written: StoryRecord | None = None
         while True:
             await self._dirty.wait()
             await asyncio.sleep(COALESCE_S)
             self._dirty.clear()
-            lines, operations = self._lines, [Put(self._keys.status, encode(self._status), lease)]
-            if lines is not written:
-                operations.append(Put(self._keys.story, encode(StoryRecord(lines))))
+            operations = [Put(self._keys.status, encode(self._status), lease)]
+            story = StoryRecord(self._lines, self._names(self._lines))
+            if story != written:
+                operations.append(Put(self._keys.story, encode(story)))
             try:
                 if before is None:
                     before = as_it_is(self._keys.status, await self._directory.get(self._keys.status))
                 committed = await self._directory.transact([Unchanged(self._keys.leader, leader_revision), before], operations)
                 if committed.succeeded:
-                    before, written = Unchanged(self._keys.status, committed.revision), lines
+                    before, written = Unchanged(self._keys.status, committed.revision), story
                 elif await self._leads(leader_revision):
                     before = None
                     self._dirty.set()

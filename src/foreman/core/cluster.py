@@ -28,12 +28,13 @@ class ClusterEvent:
 
 @dataclass(frozen=True, slots=True)
 class PlacedWorker:
-    """A worker that the cluster made, and on which node. ``name`` is what the cluster calls it."""
+    """A worker that the cluster made, and on which node. ``name`` is what the cluster calls it, ``node_name`` what people call the node."""
 
     id: str
     kind: str
     name: str
     node: str
+    node_name: str = ""
 
 
 class ClusterInterface(ABC):
@@ -63,11 +64,14 @@ class ClusterInterface(ABC):
 
     @abstractmethod
     async def drain(self, node: str) -> None:
-        """Nothing of the cluster's layout is to be on this node any more. Returns at once; idempotent. Raises NodeNotFound."""
+        """Nothing of the cluster's layout is to be on this node any more. Returns at once; idempotent.
+
+        ``node``: its id, or its name when no other node has the same. Raises NodeNotFound, AmbiguousNode.
+        """
 
     @abstractmethod
     async def undrain(self, node: str) -> None:
-        """Take it back. Idempotent. Raises NodeNotFound."""
+        """Take it back. Idempotent. Raises NodeNotFound, AmbiguousNode."""
 
     @abstractmethod
     async def new_worker(

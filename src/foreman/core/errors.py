@@ -3,7 +3,7 @@
     ForemanError
     ├─ InvalidWorkerId · InvalidClusterName · UnknownKind · InvalidParams · InvalidRequest · InvalidConfiguration  the caller's
     ├─ WorkerNotFound · WorkerExists · WorkerDirectoryBusy · WorkerBusy            this worker's state
-    ├─ NodeNotFound                                                                the cluster's
+    ├─ NodeNotFound · AmbiguousNode                                                the cluster's
     ├─ FailedToStart · FailedToRemoveDirectory · BatchFailed · WorkersUnhealthy    what was tried failed
     ├─ InsufficientSpace · DiskFault · DataDirectoryInUse · DataDirectoryInvalid   the disk's
     ├─ ForemanTimeout (also TimeoutError) · ForemanUnavailable (also ConnectionError)
@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 __all__ = [
+    "AmbiguousNode",
     "BatchFailed",
     "DataDirectoryInUse",
     "DataDirectoryInvalid",
@@ -158,7 +159,7 @@ class WorkerNotFound(ForemanError, code="worker_not_found", status=404, fields=(
 
 
 class NodeNotFound(ForemanError, code="node_not_found", status=404, fields=("node", "known")):
-    """``known``: the nodes that the cluster's directory speaks of."""
+    """``known``: the nodes that the cluster's directory speaks of, each by its id, or as "name (id)"."""
 
     def __init__(self, node: str, known: Sequence[str]) -> None:
         super().__init__(node, known)
@@ -166,6 +167,17 @@ class NodeNotFound(ForemanError, code="node_not_found", status=404, fields=("nod
 
     def __str__(self) -> str:
         return f"the cluster knows no node {self.node[:80]!r}; it knows {', '.join(self.known) or 'none'} (see `foreman cluster status`)"
+
+
+class AmbiguousNode(ForemanError, code="ambiguous_node", status=409, fields=("name", "ids")):
+    """Several nodes of the cluster have the name by which one was meant."""
+
+    def __init__(self, name: str, ids: Sequence[str]) -> None:
+        super().__init__(name, ids)
+        self.name, self.ids = name, tuple(ids)
+
+    def __str__(self) -> str:
+        return f"{len(self.ids)} nodes are called {self.name[:80]!r}; name one by its id: {', '.join(self.ids)}"
 
 
 class WorkerExists(ForemanError, code="worker_exists", status=409, fields=("id",)):

@@ -22,6 +22,7 @@ BatchId = NewType("BatchId", str)
 """One batch in the journal. Survives the server."""
 
 MAX_ID_LENGTH: Final = 63
+_NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 
 
@@ -37,6 +38,17 @@ def parse_cluster_name(text: object) -> str:
     if isinstance(text, str) and _ID.fullmatch(text):
         return text
     raise InvalidClusterName(text if isinstance(text, str) else repr(text))
+
+
+def is_node_name(text: str) -> bool:
+    """Whether it can be what people call a node: a word, as a host name is one."""
+    return _NODE_NAME.fullmatch(text) is not None
+
+
+def node_name_of(host: str) -> str:
+    """What a node on this host is called: the host's name as a word, or "" when nothing of it can be one."""
+    word = re.sub(r"[^A-Za-z0-9._-]+", "-", host, flags=re.ASCII).lstrip("._-")[:MAX_ID_LENGTH]
+    return word.rstrip("._-")
 
 
 def service_name(cluster: str, worker: WorkerId) -> str:

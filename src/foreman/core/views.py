@@ -112,7 +112,10 @@ NodeEvent = WorkerChanged | WorkerRemoved | HealthChanged
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """The node itself. ``uptime`` of the server in seconds; ``supervisor_pid`` None while it is being started again."""
+    """The node itself. ``uptime`` of the server in seconds; ``supervisor_pid`` None while it is being started again.
+
+    ``name``: what people call it.
+    """
 
     node_id: str
     cluster: str
@@ -127,3 +130,4 @@ class NodeInfo:
     directory_reachable: bool
     health: Health
     workers: int
+    name: str = ""

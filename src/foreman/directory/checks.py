@@ -3,7 +3,7 @@
 from typing import Final
 
 from foreman.core.errors import ForemanError
-from foreman.core.ids import parse_worker_id
+from foreman.core.ids import is_node_name, parse_worker_id
 
 MAX_TEXT: Final = 1_024
 
@@ -20,6 +20,11 @@ def check_id(text: str, field: str) -> None:
         parse_worker_id(text)
     except ForemanError:
         raise ValueError(f"{field} is no id") from None
+
+
+def check_name(text: str) -> None:
+    """``text`` is what people may call a node; "": nobody said."""
+    check(not text or is_node_name(text), "name is no name of a node")
 
 
 def check_text(text: str, most: int = MAX_TEXT) -> None:

@@ -6,7 +6,8 @@ types, missing fields, bad names and sizes beyond the bound are InvalidRecord.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from foreman.core.views import ServiceInfo
 from foreman.directory.checks import MAX_TEXT
 from foreman.directory.checks import check as _check
 from foreman.directory.checks import check_id as _check_id
+from foreman.directory.checks import check_name as _check_name
 from foreman.directory.checks import check_text as _check_text
 from foreman.directory.errors import InvalidRecord
 from foreman.directory.health_record import HealthRecord
@@ -26,6 +28,7 @@ MAX_CAPABILITIES: Final = 64
 MAX_MEMBERS: Final = 10_000
 MAX_EPOCH: Final = 2**63 - 1
 MAX_STORY_LINES: Final = 200
+MAX_STORY_NAMES: Final = 1_000
 _IDENTITY: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 DEFAULT_REPLACE_AFTER_S: Final = 60.0
 MAX_REPLACE_AFTER_S: Final = 30 * 86_400.0
@@ -33,7 +36,7 @@ MAX_REPLACE_AFTER_S: Final = 30 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """A node that is there. ``address``: where its HTTP API listens. ``incarnation``: a fresh name for each start of its gateway.
+    """A node that is there. ``address``: where its HTTP API listens. ``incarnation``: fresh at each start of it. ``name``: for people.
 
     Never two workers of one team on one ``fault_domain`` while another is free; "" means that the node is one by itself.
     """
@@ -43,9 +46,11 @@ class NodeRecord:
     capabilities: tuple[str, ...] = ()
     fault_domain: str = ""
     incarnation: str = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         _check_id(self.id, "id")
+        _check_name(self.name)
         _check(len(self.capabilities) <= MAX_CAPABILITIES, f"more than {MAX_CAPABILITIES} capabilities")
         for text in (self.address, self.fault_domain, self.incarnation, *self.capabilities):
             _check_text(text)
@@ -246,12 +251,17 @@ class ClusterStoryLine:
 
 @dataclass(frozen=True, slots=True)
 class StoryRecord:
-    """The newest lines, oldest first."""
+    """The newest lines, oldest first. ``names``: id → what nodes that may be gone by now were called."""
 
     lines: tuple[ClusterStoryLine, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(len(self.lines) <= MAX_STORY_LINES, "the story is too long")
+        _check(len(self.names) <= MAX_STORY_NAMES, "the story has too many names")
+        for id, name in self.names.items():
+            _check_id(id, "names")
+            _check_name(name)
 
 
 Record = (

@@ -10,8 +10,9 @@ from foreman.control.cluster_view import ClusterView
 from foreman.control.desk.asking import asked_again, request_of
 from foreman.control.desk.changes import changes, state
 from foreman.control.desk.plain import plain_of
+from foreman.control.naming import node_meant
 from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
-from foreman.core.errors import InvalidRequest, NodeNotFound, WorkerNotFound
+from foreman.core.errors import InvalidRequest, WorkerNotFound
 from foreman.core.ids import parse_worker_id
 from foreman.directory.records import ClusterSpec, NodeRecord, Placement, ServiceRecord
 from foreman.directory.worker_request import MADE
@@ -64,16 +65,10 @@ class FakeCluster(ClusterInterface):
             raise InvalidRequest([str(error)]) from error
 
     async def drain(self, node: str) -> None:
-        self._check(node)
-        self.become(draining=self.view.draining | {node})
+        self.become(draining=self.view.draining | {node_meant(node, self.view)})
 
     async def undrain(self, node: str) -> None:
-        self._check(node)
-        self.become(draining=self.view.draining - {node})
-
-    def _check(self, node: str) -> None:
-        if node not in self.view.nodes:
-            raise NodeNotFound(node, sorted(self.view.nodes))
+        self.become(draining=self.view.draining - {node_meant(node, self.view)})
 
     async def new_worker(
         self, id: str, kind: str, params: Mapping[str, Any] | None = None, *, timeout: float = DEFAULT_NEW_TIMEOUT_S

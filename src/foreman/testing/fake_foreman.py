@@ -141,7 +141,7 @@ class FakeForeman(ForemanInterface):
         return NodeInfo(
             node_id="0123456789abcdef", cluster=self.cluster_name, data="/data", address="unix:/run/foreman.sock", version="0", pid=1,
             supervisor_pid=2, uptime=60.0, kinds=KINDS, capabilities=("log", "storage"), directory_reachable=True,
-            health=await self.health(), workers=len(self._workers),
+            health=await self.health(), workers=len(self._workers), name="north",
         )  # fmt: skip
 
     # --- health ---

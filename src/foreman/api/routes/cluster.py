@@ -66,14 +66,16 @@ async def configure_cluster(foreman: TheForeman, body: Wish) -> Response:
     return Response(status_code=204)
 
 
-@router.put("/draining/{node:path}", operation_id="drainNode", dependencies=NO_QUERY, status_code=204, responses=problems(404, 503))
+@router.put("/draining/{node:path}", operation_id="drainNode", dependencies=NO_QUERY, status_code=204, responses=problems(404, 409, 503))
 async def drain_node(foreman: TheForeman, node: NodePath) -> Response:
-    """Nothing of the cluster's layout is to be on this node any more. Answers when that is said; idempotent."""
+    """Nothing of the cluster's layout is to be on this node any more. By its id or its name. Answers when that is said; idempotent."""
     await foreman.cluster.drain(node)
     return Response(status_code=204)
 
 
-@router.delete("/draining/{node:path}", operation_id="undrainNode", dependencies=NO_QUERY, status_code=204, responses=problems(404, 503))
+@router.delete(
+    "/draining/{node:path}", operation_id="undrainNode", dependencies=NO_QUERY, status_code=204, responses=problems(404, 409, 503)
+)
 async def undrain_node(foreman: TheForeman, node: NodePath) -> Response:
     """Take the node back. Idempotent."""
     await foreman.cluster.undrain(node)

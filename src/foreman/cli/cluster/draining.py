@@ -16,7 +16,7 @@ from foreman.core.errors import ForemanTimeout, InvalidRequest
 if TYPE_CHECKING:
     from foreman.control.cluster_view import ClusterView
 
-Node = Annotated[str | None, typer.Argument(help="The node's id; this node when not given.", show_default=False)]
+Node = Annotated[str | None, typer.Argument(help="The node's name or id; this node when not given.", show_default=False)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,25 +36,27 @@ async def drain(
 
     Workers that no director made stay; they are named. Then the node can be ended with `foreman down`.
 
-    Examples:  foreman node drain --wait  ·  foreman node drain 0123456789abcdef
+    Examples:  foreman node drain --wait  ·  foreman node drain north
     """
     from foreman.control.desk.draining import left_on, staying_on
+    from foreman.control.naming import name_of
 
-    id = _named(node, reached)
+    id, shown = await _meant(node, reached)
     await reached.cluster.drain(id)
     if wait:
-        async with doing(f"draining node {id}"):
-            view = await _until_empty(reached, id, timeout, (lambda _: None) if json else _tell)
+        async with doing(f"draining node {shown}"):
+            view = await _until_empty(reached, id, shown, timeout, (lambda _: None) if json else _tell)
     else:
         view = await view_of(reached)
     left, staying = left_on(id, view), staying_on(id, view)
     if json:
-        print_json({"node": id, "draining": True, "left": left, "staying": staying})
+        print_json({"node": id, "name": name_of(id, view), "draining": True, "left": left, "staying": staying})
         return
+    again = id if id in shown else shown
     if left:
-        print(f"node {id} is to be drained; {_many(len(left))} still on it (`foreman node drain {id} --wait`)")
+        print(f"node {shown} is to be drained; {_many(len(left))} still on it (`foreman node drain {again} --wait`)")
     else:
-        print(f"nothing of the layout is on node {id}; end it with `foreman down`, or take it back with `foreman node undrain {id}`")
+        print(f"nothing of the layout is on node {shown}; end it with `foreman down`, or take it back with `foreman node undrain {again}`")
     if staying:
         print(f"{one_line(', '.join(staying))} stay there: no director made them")
 
@@ -62,25 +64,33 @@ async def drain(
 async def undrain(reached: Reached, node: Node = None, json: AsJson = False) -> None:  # noqa: FBT002
     """Take a drained node back: the director may place workers on it again. Again is the same.
 
-    Examples:  foreman node undrain  ·  foreman node undrain 0123456789abcdef
+    Examples:  foreman node undrain  ·  foreman node undrain north
     """
-    id = _named(node, reached)
+    from foreman.control.naming import name_of
+
+    id, shown = await _meant(node, reached)
     await reached.cluster.undrain(id)
     if json:
-        print_json({"node": id, "draining": False})
+        print_json({"node": id, "name": name_of(id, await view_of(reached)), "draining": False})
     else:
-        print(f"node {id} is taken back")
+        print(f"node {shown} is taken back")
 
 
-def _named(node: str | None, reached: Reached) -> str:
+async def _meant(node: str | None, reached: Reached) -> tuple[str, str]:
+    """The node's id, and how it is shown. Raises NodeNotFound, AmbiguousNode, InvalidRequest."""
+    from foreman.control.naming import node_meant, shown_nodes
+
     if node is None and reached.here is None:
         raise InvalidRequest(["there is no node here that could be meant; name one (see `foreman cluster status`)"])
-    return node if node is not None else str(reached.here)
+    view = await view_of(reached)
+    id = node_meant(str(reached.here) if node is None else node, view)
+    return id, shown_nodes(view).get(id, id)
 
 
-async def _until_empty(reached: Reached, node: str, timeout: float, tell: Callable[[str], None]) -> "ClusterView":
+async def _until_empty(reached: Reached, node: str, shown: str, timeout: float, tell: Callable[[str], None]) -> "ClusterView":
     """The view in which nothing of the layout is on the node, or can come to it any more. Raises ForemanTimeout."""
     from foreman.control.desk.draining import hindrances, is_drained, left_on
+    from foreman.control.naming import shown_nodes, with_names
 
     told, left = "", dict[str, str]()
     try:
@@ -89,14 +99,14 @@ async def _until_empty(reached: Reached, node: str, timeout: float, tell: Callab
                 if is_drained(node, view):
                     return view
                 left = left_on(node, view)
-                now = _progress(left, hindrances(node, view))
+                now = with_names(_progress(left, hindrances(node, view)), shown_nodes(view))
                 if now != told:
                     tell(now)
                     told = now
     except TimeoutError as late:
         if isinstance(late, ForemanTimeout):
             raise
-        raise ForemanTimeout(f"the draining of node {node}", timeout, left) from None
+        raise ForemanTimeout(f"the draining of node {shown}", timeout, left) from None
     raise AssertionError("a cluster is followed without end")
 
 

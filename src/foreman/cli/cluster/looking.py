@@ -1,12 +1,16 @@
 """foreman cluster status, foreman cluster why: how the whole cluster is, and how it came to be so."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foreman.cli.cluster.reaching import Reached, cluster_client, view_of
 from foreman.cli.shown import AsJson, moment, print_json, print_table
 from foreman.core.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from foreman.directory.records import ClusterStoryLine
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,17 +42,19 @@ async def status(reached: Reached, json: AsJson = False) -> int:  # noqa: FBT002
 
 async def why(
     reached: Reached,
-    name: Annotated[str | None, typer.Argument(help="A node or a worker; the whole cluster when not given.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A node (its name or id) or a worker; the whole cluster when not given.", show_default=False)
+    ] = None,
     json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Tell what the directors did and why, oldest first; of one node or worker, also all that is known of it.
 
     Examples:  foreman cluster why  ·  foreman cluster why redis_1
     """
-    from foreman.control.desk.words import about
+    from foreman.control.desk.words import about, told_of
 
     view = await view_of(reached)
-    lines = view.story.lines
+    lines: Sequence[ClusterStoryLine] = view.story.lines
     if name is not None:
         facts, found = about(name, view)
         if not facts and not found:
@@ -57,11 +63,11 @@ async def why(
             print_json({"about": name, "facts": facts, "story": [_fields(line) for line in found]})
             return
         print_table(("WHAT", "IS"), facts, empty=f"{name} is gone; this is what is told of it")
-        lines = tuple(found)
+        lines = found
     elif json:
         print_json([_fields(line) for line in lines])
         return
-    rows = [(moment(line.when), str(line.epoch), line.what, line.reason) for line in lines]
+    rows = [(moment(line.when), str(line.epoch), line.what, line.reason) for line in told_of(lines, view)]
     print_table(("WHEN", "EPOCH", "WHAT", "WHY"), rows, empty="no director has done anything" + (" about it" if name else " yet"))
 
 

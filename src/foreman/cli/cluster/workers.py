@@ -42,7 +42,8 @@ async def new(
     if json:
         print_json(placed)
     else:
-        print(f"{placed.id} is healthy on node {placed.node}, as {placed.name}")
+        node = f"{placed.node_name} ({placed.node})" if placed.node_name else placed.node
+        print(f"{placed.id} is healthy on node {node}, as {placed.name}")
 
 
 def _made_up(kind: str) -> str:

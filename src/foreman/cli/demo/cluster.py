@@ -5,7 +5,7 @@ The pushes are a ClusterClient's, as any program's would be: it follows the layo
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +23,15 @@ from foreman.cli.demo.pushing import Pushing
 from foreman.cli.demo.telling import Told, progress_on
 from foreman.cli.demo.tree import TRANSACTION_BYTES, Expected, transactions
 from foreman.cli.demo.verifying import Verdict, verify
-from foreman.control.cluster_view import ClusterFold
+from foreman.control.cluster_view import ClusterFold, ClusterView
+from foreman.control.desk.words import told_of
 from foreman.control.feed import Feed
+from foreman.control.naming import shown_nodes
 from foreman.core.mutations import Set, Version
 from foreman.directory.following import Backoff, follow
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Put
-from foreman.directory.records import ClusterSpec, ClusterStoryLine, StorageTeam, StoryRecord, encode
+from foreman.directory.records import ClusterSpec, ClusterStoryLine, StorageTeam, encode
 from foreman.workers.clients import ClusterClient
 from foreman.workers.clients.cluster_layout import Team
 from foreman.workers.clients.replica import Where
@@ -60,19 +62,16 @@ class Story:
         async with aclosing(follow(self._machines.directory, keys.everything, backoff=Backoff(0.05, 0.5))) as news:
             async for told in news:
                 self.feed.put(fold.see(told))
-                self._tell(self.feed.view.story)
+                self._tell(self.feed.view)
 
     def say(self, what: str) -> None:
         self._print(what, "bold")
 
-    def _tell(self, story: StoryRecord) -> None:
-        for line in story.lines:
-            if line not in self._said:
-                self._said.add(line)
-                text = f"  epoch {line.epoch}: {line.what} ({line.reason})"
-                for id, name in ((machine.id, machine.name) for machine in self._machines.nodes.values() if machine.id):
-                    text = text.replace(id, name)
-                self._print(text, "dim")
+    def _tell(self, view: ClusterView) -> None:
+        new = [line for line in view.story.lines if line not in self._said]
+        self._said.update(new)
+        for line in told_of(new, view):
+            self._print(f"  epoch {line.epoch}: {line.what} ({line.reason})", "dim")
 
     def _print(self, text: str, style: str) -> None:
         """One line each: cut on a terminal, whole elsewhere."""
@@ -100,7 +99,8 @@ async def tell(source: Path, files: list[Path], folder: Path, *, expected: Expec
             await _push(pushing, misfortunes, told, in_peace=in_peace)
             layout = await misfortunes.whole()
             wheres = (await client.layout(after=layout.epoch - 1)).teams
-            verdicts = await _Reading(started, expected, told, progress, client.acknowledged).verdicts(layout.teams, wheres)
+            reading = _Reading(started, expected, told, progress, client.acknowledged, shown_nodes(story.feed.view))
+            verdicts = await reading.verdicts(layout.teams, wheres)
             story.say("every key is read; the nodes are stopped")
     told.print(verdicts, expected)
     return all(verdict.identical for verdict in verdicts)
@@ -169,13 +169,14 @@ class _Reading:
     told: Told
     progress: Progress
     last: Version
+    shown: Mapping[str, str]
 
     async def verdicts(self, teams: Sequence[StorageTeam], wheres: Sequence[Team]) -> list[Verdict]:
         """``wheres``: the same teams, as the client knows them."""
         found: list[Verdict] = []
         for number, (team, where) in enumerate(zip(teams, wheres, strict=True), 1):
             for member, at in zip(team.members, where.members, strict=True):
-                name = f"team {number} on {self.started.by_id(member.node).name}"
+                name = f"team {number} on {self.shown.get(member.node, member.node)}"
                 found.append(await self._verify(name, where, at))
         return found
 

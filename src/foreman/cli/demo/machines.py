@@ -36,6 +36,7 @@ _NODE: Final = """\
 [node]
 data = "{data}"
 cluster = "{cluster}"
+name = "{name}"
 fault_domain = "{name}"
 listen = ["127.0.0.1:0"]
 tls = {{ cert = "{certificates}/{name}.pem", key = "{certificates}/{name}.key", client_ca = "{certificates}/ca.pem" }}

@@ -17,6 +17,7 @@ from foreman.cli.demo.pushing import Pushing
 from foreman.cli.demo.telling import Told
 from foreman.control.cluster_view import ClusterView
 from foreman.control.feed import Feed
+from foreman.control.naming import shown_nodes
 from foreman.core.errors import ForemanTimeout
 from foreman.core.views import WorkerInfo
 from foreman.directory.records import Layout, Placement
@@ -171,7 +172,7 @@ class Misfortunes:
                 await self._feed.after(self._feed.view)
 
     def _name(self, node: str) -> str:
-        return self._machines.by_id(node).name
+        return shown_nodes(self._feed.view).get(node, node)
 
     def _leader(self) -> str:
         leader = self._feed.view.leader

@@ -1,13 +1,15 @@
 """What is different from one view of the cluster to the next, in sentences, and in the order in which one thing leads to another. Pure.
 
-A word for programs with each, and the node or worker it is about. What a node brings or takes with it is told with the node.
+A word for programs with each, and the node (its id) or worker it is about. What a node brings or takes with it is told with the node.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from foreman.control.cluster_view import ClusterView
 from foreman.control.desk.words import NOBODY_WISHED, ailing_words, doing, few, layout_lines, request_words, status_lines, wish
+from foreman.control.naming import shown_nodes, with_names
 from foreman.core.health import HealthStatus
 from foreman.directory.health_record import AilingWorker, HealthRecord
 from foreman.directory.records import Placement
@@ -56,7 +58,9 @@ def state(view: ClusterView) -> list[Change]:
 
 def changes(old: ClusterView, new: ClusterView) -> list[Change]:
     """All that is different, in order; nothing when nothing is that people would be told."""
-    return [change for differs in _IN_ORDER for change in differs(old, new)]
+    found = [change for differs in _IN_ORDER for change in differs(old, new)]
+    shown = shown_nodes(replace(new, nodes={**old.nodes, **new.nodes})) if found else {}  # also of those that left
+    return [change._replace(sentence=with_names(change.sentence, shown)) for change in found]
 
 
 def _wish(old: ClusterView, new: ClusterView) -> Iterable[Change]:

@@ -15,9 +15,10 @@ from foreman.control.cluster_view import ClusterFold, ClusterView, view_of
 from foreman.control.desk.asking import asked_again, check_possible, outcome_of, request_of
 from foreman.control.desk.changes import changes, state
 from foreman.control.desk.plain import plain_of
-from foreman.control.desk.words import known_nodes, request_words
+from foreman.control.desk.words import request_words
+from foreman.control.naming import name_of, node_meant, shown_nodes, with_names
 from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
-from foreman.core.errors import ForemanTimeout, InvalidRequest, NodeNotFound, WorkerNotFound
+from foreman.core.errors import ForemanTimeout, InvalidRequest, WorkerNotFound
 from foreman.core.ids import WorkerId, parse_worker_id, service_name
 from foreman.directory.errors import Compacted, FutureRevision, InvalidRecord
 from foreman.directory.following import follow
@@ -90,18 +91,13 @@ class DirectoryCluster(ClusterInterface):
     # --- draining ---
 
     async def drain(self, node: str) -> None:
-        await self._check_known(node)
-        key = self._keys.draining(node)
-        await self._directory.transact([Absent(key)], [Put(key, encode(DrainRecord(node, self._wall())))])
+        id = node_meant(node, await self.view())
+        key = self._keys.draining(id)
+        await self._directory.transact([Absent(key)], [Put(key, encode(DrainRecord(id, self._wall())))])
 
     async def undrain(self, node: str) -> None:
-        await self._check_known(node)
-        await self._directory.transact([], [Delete.key(self._keys.draining(node))])
-
-    async def _check_known(self, node: str) -> None:
-        known = known_nodes(await self.view())
-        if node not in known:
-            raise NodeNotFound(node, sorted(known))
+        id = node_meant(node, await self.view())
+        await self._directory.transact([], [Delete.key(self._keys.draining(id))])
 
     # --- workers ---
 
@@ -116,14 +112,16 @@ class DirectoryCluster(ClusterInterface):
             wanted = asked_again(self._request_in(there), asked, view)
             if wanted is None or await self._put(self._keys.request(asked.id), there, encode(wanted)):
                 break
-        request = await self._until(asked.id, lambda request: request is None or request.state != ASKED, within_s)
+        view = await self._until(asked.id, lambda request: request is None or request.state != ASKED, within_s)
+        request = view.requests.get(asked.id)
         if request is None or request.state == REMOVING:
             raise WorkerNotFound(asked.id)
         if (error := outcome_of(request)) is not None:
             if not request.node:
                 await self._forget(request)
             raise error
-        return PlacedWorker(request.id, request.kind, service_name(self._cluster, WorkerId(request.id)), request.node)
+        name = service_name(self._cluster, WorkerId(request.id))
+        return PlacedWorker(request.id, request.kind, name, request.node, name_of(request.node, view))
 
     async def _forget(self, request: WorkerRequest) -> None:
         """Nothing was made, and who asked has been told why: nobody needs the record any more."""
@@ -150,17 +148,18 @@ class DirectoryCluster(ClusterInterface):
         except InvalidRecord:
             return None  # of no use to anybody; it is written over
 
-    async def _until(self, id: str, holds: Callable[[WorkerRequest | None], bool], within_s: float) -> WorkerRequest | None:
-        """The request, once it is so. Raises ForemanTimeout that says what it waits for."""
+    async def _until(self, id: str, holds: Callable[[WorkerRequest | None], bool], within_s: float) -> ClusterView:
+        """The view, once the request is so. Raises ForemanTimeout that says what it waits for."""
         why = "the directory has not answered"
         try:
             async with asyncio.timeout(within_s), aclosing(self._views()) as views:
                 async for view in views:
                     request = view.requests.get(id)
                     if holds(request):
-                        return request
+                        return view
                     assert request is not None
-                    why = request_words(request, view) if view.leader is not None else "nobody leads the cluster"
+                    said = request_words(request, view) if view.leader is not None else "nobody leads the cluster"
+                    why = with_names(said, shown_nodes(view))
         except TimeoutError:
             raise ForemanTimeout(f"what was asked of the cluster about {id}", within_s, {id: why}) from None
         raise AssertionError("a directory is followed without end")

@@ -1,11 +1,17 @@
-"""The cluster in words: each line of its status, and all that is known about one node or worker. Pure."""
+"""The cluster in words: each line of its status, and all that is known about one node or worker. Pure.
+
+What :func:`status_lines` and :func:`about` say is ready to be read; all else speaks of nodes by id until it is (control/naming.py).
+"""
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from foreman.control.attempt import origin_of
 from foreman.control.cluster_view import ClusterView
+from foreman.control.naming import counted_on, introduced_nodes, known_nodes, meant_by, shown_nodes, with_names
+from foreman.core.errors import AmbiguousNode
 from foreman.directory.health_record import AilingWorker
 from foreman.directory.records import ClusterSpec, ClusterStoryLine, Joiner, Layout, Placement, ServiceRecord
 from foreman.directory.worker_request import MADE, WorkerRequest
@@ -20,7 +26,7 @@ Line = tuple[str, str]
 
 def status_lines(view: ClusterView) -> list[Line]:
     """Everything, worth reading from top to bottom. Times are left to who shows them."""
-    lines = [("wish", NOBODY_WISHED if view.spec is None else wish(view.spec))]
+    lines: list[Line] = [("wish", NOBODY_WISHED if view.spec is None else wish(view.spec))]
     lines.append(("leader", "nobody" if view.leader is None else f"{view.leader.node} at {view.leader.address}"))
     if view.status is not None:
         lines.append(("director", doing(view)))
@@ -28,10 +34,17 @@ def status_lines(view: ClusterView) -> list[Line]:
         lines += [("missing", each) for each in view.status.missing]
     lines += layout_lines(view.layout, view) if view.layout is not None else [("layout", "none yet")]
     lines += [("node", node_words(id, view)) for id in sorted(view.nodes)]
-    lines += [("node", f"{id} is not there{_names_on(id, view)}") for id in sorted(_expected(view) - view.nodes.keys())]
+    lines += [("node", f"{id} is not there{_names_on(id, view)}") for id in sorted(counted_on(view) - view.nodes.keys())]
     lines += _ailing_lines(view)
     lines += [("worker", request_words(request, view)) for _, request in sorted(view.requests.items())]
-    return lines + [("unreadable", each) for each in view.unreadable]
+    lines += [("unreadable", each) for each in view.unreadable]
+    return _named(lines, view)
+
+
+def _named(lines: Iterable[Line], view: ClusterView) -> list[Line]:
+    """Ready to be read: nodes by their names, and in a line about a node its id too."""
+    shown, introduced = shown_nodes(view), introduced_nodes(view)
+    return [(what, with_names(how, introduced if what == "node" else shown)) for what, how in lines]
 
 
 def doing(view: ClusterView) -> str:
@@ -122,11 +135,6 @@ def named_by(layout: Layout | None) -> dict[Placement, str]:
     return joining | members | dict.fromkeys(layout.logs, "log")
 
 
-def _expected(view: ClusterView) -> set[str]:
-    """Nodes that somebody counts on."""
-    return {worker.node for worker in named_by(view.layout)} | set(view.draining) | {r.node for r in view.requests.values() if r.node}
-
-
 def _names_on(node: str, view: ClusterView) -> str:
     names = sorted(worker.id for worker in named_by(view.layout) if worker.node == node)
     return f"; the layout has {few(names)} on it" if names else ""
@@ -138,21 +146,31 @@ def few(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def known_nodes(view: ClusterView) -> set[str]:
-    """Nodes that are there, or that something in the directory speaks of."""
-    return set(view.nodes) | _expected(view)
+def about(text: str, view: ClusterView) -> tuple[list[Line], list[ClusterStoryLine]]:
+    """What is known of a node, by its id or name, or of a worker, and the lines of the story that speak of it, as they are written.
 
-
-def about(name: str, view: ClusterView) -> tuple[list[Line], list[ClusterStoryLine]]:
-    """What is known of a node or worker, and the lines of the story that speak of it; both empty when nothing is."""
-    lines: list[Line] = []
+    Both empty when nothing is. Raises AmbiguousNode: no worker is meant, and more than one node.
+    """
+    nodes, lines = meant_by(text, view), _about_worker(text, view)
+    if len(nodes) > 1 and not lines:
+        raise AmbiguousNode(text, nodes)
+    name = nodes[0] if len(nodes) == 1 else text
     if name in known_nodes(view):
-        lines.append(("node", node_words(name, view) if name in view.nodes else f"{name} is not there"))
-        lines += [("runs", f"{place.id} ({service.kind})") for place, service in _sorted_services(view) if place.node == name]
-        lines += [("ailing", ailing_words(worker, name)) for worker in ailing_on(name, view)]
-    lines += _about_worker(name, view)
+        lines = _about_node(name, view) + lines
     word = re.compile(rf"(?<![a-z0-9_-]){re.escape(name)}(?![a-z0-9_-])")
-    return lines, [line for line in view.story.lines if word.search(line.what) or word.search(line.reason)]
+    return _named(lines, view), [line for line in view.story.lines if word.search(line.what) or word.search(line.reason)]
+
+
+def told_of(lines: Iterable[ClusterStoryLine], view: ClusterView) -> list[ClusterStoryLine]:
+    """Lines of the story, ready to be read."""
+    shown = shown_nodes(view)
+    return [replace(line, what=with_names(line.what, shown), reason=with_names(line.reason, shown)) for line in lines]
+
+
+def _about_node(id: str, view: ClusterView) -> list[Line]:
+    lines = [("node", node_words(id, view) if id in view.nodes else f"{id} is not there")]
+    lines += [("runs", f"{place.id} ({service.kind})") for place, service in _sorted_services(view) if place.node == id]
+    return lines + [("ailing", ailing_words(worker, id)) for worker in ailing_on(id, view)]
 
 
 def _about_worker(id: str, view: ClusterView) -> list[Line]:
