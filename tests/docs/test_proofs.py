@@ -28,13 +28,13 @@ def test_each_test_that_is_named_exists(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", _PAGES)
-def test_each_row_names_a_proof_or_says_that_there_is_none(page: str) -> None:
+def test_each_row_names_a_proof(page: str) -> None:
     unproven = []
     for number, line in enumerate((ROOT / page).read_text(encoding="utf-8").splitlines(), 1):
         row = _ROW.match(line)
         if row is None or line.startswith(("| sentence", "| failure", "| done to it")):
             continue
-        if not _TEST.search(line) and "no test" not in line and "not code" not in line:
+        if not _TEST.search(line):
             unproven.append(f"{page}:{number}")
     assert not unproven
 
