@@ -271,9 +271,9 @@ _RECORDS: Final = {
         "under the leader's lease",
     ),
     "layout": ("`epoch`, `logs`, `teams` with `members` and those `joining`", "until the next"),
-    "story": ("`lines`: `when`, `epoch`, `what`, `reason`", "the newest 200"),
+    "story": ("`lines`: `when`, `epoch`, `what`, `reason`; `names`: id → what a node is called, also when it is gone", "the newest 200"),
     "epoch": ("the highest that was ever given to a director", "for ever"),
-    "nodes": ("`id`, `address`, `capabilities`, `fault_domain`", _LEASE),
+    "nodes": ("`id`, `name`, `address`, `capabilities`, `fault_domain`", _LEASE),
     "health": (
         "of each node: `status`, `reason`, and its ailing `workers` (at most 100, those given up first; `more` are not shown)",
         _LEASE,

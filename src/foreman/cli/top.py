@@ -90,7 +90,7 @@ class _Screen:
         if self._node is None:
             return "foreman"
         return (
-            f"foreman · {self._node.cluster} · {self._node.health} · {self._node.workers} workers"
+            f"foreman · {self._node.cluster} · {self._node.name or self._node.node_id} · {self._node.health} · {self._node.workers} workers"
             f" · up {duration(self._node.uptime)} · pid {self._node.pid}, supervisor {self._node.supervisor_pid or 'starting'}"
             f" · {self._node.address}"
         )

@@ -29,7 +29,7 @@ WORDS: Final = {
     "drain_ended": "a node is taken back",
     "node_came": "a node is there, with all its services",
     "node_left": "a node is gone, with all its services: it ended, or its lease ran out",
-    "node_changed": "a node began anew, or has another address, capability or fault domain",
+    "node_changed": "a node began anew, or has another name, address, capability or fault domain",
     "service_came": "a worker is healthy",
     "service_left": "a worker is not healthy any more, or is about to be stopped",
     "worker_ails": "a worker is not ok, and why",
