@@ -1,12 +1,14 @@
 """A storage worker in memory that answers INFO and RANGE, for tests that decide what a replica does and when."""
 
 import asyncio
+import json
 from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from foreman.core.data_errors import VersionTooOld
+from foreman.workers.storage.key_range import parse_key_range
 from foreman.workers.wire import Command, Listening, Pending, RespConnection, RespServer, listen, replies
 
 
@@ -57,6 +59,10 @@ class FakeReplica:
         if b"AT" in words and int(words[words.index(b"AT") + 1]) < self.version:
             self.pages = None if self.pages is None else self.pages + 1
             raise VersionTooOld(self.version)
+        held = [parse_key_range(each) for each in json.loads(self.key_ranges)]
+        if not any(each.covers(words[1], None if b"LAST" in words else words[2]) for each in held):
+            self.pages = None if self.pages is None else self.pages + 1
+            raise held[0].error()
         self.begins.append(words[1])
         keys = sorted(self.pairs)
         first = bisect_left(keys, words[1])

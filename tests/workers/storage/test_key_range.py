@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from foreman.core.data_errors import DurableVersionAhead, InvalidCommand, NewerLockExists, WrongKeyRange, data_error_from_wire
 from foreman.core.mutations import Clear, ClearRange, Set
 from foreman.workers.clients.storage_client import StorageClient
-from foreman.workers.storage.key_range import KeyRange, parse_key_range, show_key
+from foreman.workers.storage.key_range import KeyRange, cover, parse_key_range, show_key
 from foreman.workers.storage.layout import parse_layout
 from foreman.workers.storage.selectors import Edge, KeySelector, SelectorName, resolve
 from foreman.workers.storage.settling import clipped, settle
@@ -48,6 +48,13 @@ def test_a_range_survives_json_the_record_and_the_wire(keys: KeyRange) -> None:
 def test_what_is_no_range_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="key_range"):
         parse_key_range(value)
+
+
+@given(st.lists(RANGES, max_size=4), RANGES)
+def test_ranges_cover_another_when_each_key_of_it_is_in_one_of_them(parts: list[KeyRange], keys: KeyRange) -> None:
+    edges = {keys.begin, *(edge for part in parts for edge in (part.begin, part.end) if edge is not None)}
+    # where what is covered changes: at an edge, and nowhere else
+    assert cover(parts, keys) == all(any(part.contains(edge) for part in parts) for edge in edges if keys.contains(edge))
 
 
 @given(RANGES, MUTATIONS)

@@ -210,6 +210,69 @@ async def test_a_range_that_several_hold_is_copied_from_several(
         assert max(cluster.replica.begins) < b"050" <= min(other.begins)
 
 
+async def test_what_is_old_is_dropped_when_several_hold_all_of_it_together(
+    cluster: Cluster, home: Path, start_worker: Start, connect: Connect
+) -> None:
+    """A range that was cut while the worker was away: nobody holds all of it any more, and yet it must come back."""
+    cluster.log.oldest = 0
+    worker = start_worker({**REPLICA, "replicas": ["storage_8", "storage_9"]}, begin=True)
+    await ready(worker)
+    await until_durable(connect(worker), 1)
+    worker.kill()
+    async with FakeReplica(home, "storage_8") as other:
+        cluster.push([Set(b"000", b"later"), Set(b"099", b"later")])
+        cluster.push([ClearRange(b"040", b"060")])
+        cluster.recycle()
+        other.version, other.pairs = cluster.replica.version, cluster.replica.pairs
+        other.key_ranges, cluster.replica.key_ranges = '[["060",null]]', '[["","050"]]'
+        client = connect(worker.start())
+        await asyncio.to_thread(worker.wait_until_said, "X_FOREMAN_HEALTH", "error:VERSIONTOOOLD")
+        assert await client.get("050") == b"v50", "ten keys are held by nobody: what is here may be the last there is"
+        other.key_ranges = '[["050",null]]'
+        await asyncio.to_thread(worker.wait_until_said, "X_FOREMAN_HEALTH", "ok")
+        assert await everything(client) == cluster.replica.pairs
+
+
+async def test_replicas_that_lag_and_change_their_ranges_in_the_midst_make_one_whole(
+    cluster: Cluster, home: Path, start_worker: Start, connect: Connect
+) -> None:
+    """Three replicas, each at some version of the last few, none for long with the same keys; together they hold all, in the end."""
+    history: list[dict[bytes, bytes]] = [{}, cluster.replica.pairs]
+    choice = cluster.choice
+    async with FakeReplica(home, "storage_7") as one, FakeReplica(home, "storage_8") as two:
+        replicas = [cluster.replica, one, two]
+
+        def write() -> None:
+            now = len(history)
+            cluster.replica.version, cluster.replica.pairs = now - 1, history[-1]
+            cluster.push_some()
+            history.append(cluster.replica.pairs)
+            for replica in replicas:
+                replica.version = max(replica.version, choice.randrange(max(1, now - 4), now + 1))
+                replica.pairs = history[replica.version]
+                if choice.random() < 0.2:
+                    cut(replica)
+
+        def cut(replica: FakeReplica) -> None:
+            begin, end = choice.randrange(1, 60), choice.randrange(80, 110)
+            parts = [["", f"{end - 30:03}"], [f"{begin:03}", f"{end:03}"], [f"{begin:03}", None]]
+            replica.key_ranges = json.dumps([parts[replicas.index(replica)]])
+
+        for replica in replicas:
+            replica.page_keys, replica.before_page = 3, write
+            cut(replica)
+        worker = start_worker({**REPLICA, "replicas": ["storage_9", "storage_7", "storage_8"]}, begin=True)
+        told = asyncio.create_task(ready(worker))
+        while not (await asyncio.wait([told], timeout=0.1))[0]:
+            write()  # whoever holds what is wanted, sooner or later
+        told.result()
+        client = connect(worker)
+        await wait_for(client, len(history) - 1)
+        assert await everything(client, len(history) - 1) == history[-1]
+        assert cluster.replica.begins, "nobody else ever holds the first keys"
+        assert one.begins or two.begins, "it never holds the last ones"
+
+
 async def test_a_copy_that_the_logs_have_left_behind_begins_anew(cluster: Cluster, start_worker: Start, connect: Connect) -> None:
     cluster.replica.pages = 3
     worker = start_worker(REPLICA, begin=True)
@@ -290,3 +353,5 @@ def test_a_page_of_other_keys_is_refused() -> None:
     with pytest.raises(ValueError, match="range"):
         checked([(b"z", b"")], KeyRange(b"a", b"c"), b"a", more=False)
     checked([(b"a", b""), (b"b", b"v")], KeyRange(b"a", b"c"), b"a", more=True)
+    with pytest.raises(ValueError, match="no key can be there"):
+        checked([(b"a", b"")], KeyRange(b"a", b"a\0"), b"a", more=True)

@@ -5,6 +5,7 @@ being the key; a key that is no UTF-8 is ``{"base64": "…"}``.
 """
 
 import binascii
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,6 +64,18 @@ class KeyRange:
 
 
 ALL_KEYS: Final = KeyRange()
+
+
+def cover(parts: Iterable[KeyRange], keys: KeyRange) -> bool:
+    """Whether each of ``keys`` is in one of ``parts``."""
+    at = keys.begin
+    for part in sorted(parts, key=lambda part: part.begin):
+        if part.begin > at:
+            return False
+        if part.end is None or (keys.end is not None and part.end >= keys.end):
+            return True
+        at = max(at, part.end)
+    return False
 
 
 def parse_key_range(value: object) -> KeyRange:

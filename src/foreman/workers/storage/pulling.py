@@ -42,11 +42,19 @@ _TURN_S: Final = 0.002
 
 
 class Puller:
-    """``on_change`` is called when something worth showing has changed."""
+    """``on_change`` is called when something worth showing has changed; ``on_ended`` hears of each task that ends, for whatever reason."""
 
-    def __init__(self, me: str, store: Store, finder: Finder, security: Mapping[str, Any], on_change: Callable[[], None]) -> None:
-        self._me, self._store, self._finder, self._on_change = me.encode(), store, finder, on_change
-        self._security = security
+    def __init__(
+        self,
+        me: str,
+        store: Store,
+        finder: Finder,
+        security: Mapping[str, Any],
+        on_change: Callable[[], None],
+        on_ended: Callable[[asyncio.Task[None]], None],
+    ) -> None:
+        self._me, self._store, self._finder, self._security = me.encode(), store, finder, security
+        self._on_change, self._on_ended = on_change, on_ended
         self.sources = Sources(())
         self.lost_to_us: set[str] = set()
         """Logs that no longer have what we need (VERSIONTOOOLD)."""
@@ -77,6 +85,8 @@ class Puller:
         self.sources, self.lost_to_us, self.behind_us, self.oldest, self._tries = Sources(logs), set(), set(), {}, {}
         self._copied = asyncio.Event()
         self._tasks = [asyncio.create_task(self._follow(log), name=f"follow {log}") for log in logs]
+        for task in self._tasks:
+            task.add_done_callback(self._on_ended)
 
     def leave(self) -> None:
         """Follow no log any more."""

@@ -18,13 +18,14 @@ A replica is trusted with its data, and with nothing else: order, range and size
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from itertools import chain
 from random import uniform
 from typing import Any, Final
 
 from foreman.core.data_errors import DataPlaneError, InvalidCommand, NotReady, StorageFault, VersionTooOld
 from foreman.core.mutations import MAX_KEY_BYTES, MAX_VALUE_BYTES, Version
 from foreman.workers.storage.finding import Finder
-from foreman.workers.storage.key_range import KeyRange, parse_key_range, show_key
+from foreman.workers.storage.key_range import KeyRange, cover, parse_key_range, show_key
 from foreman.workers.storage.snapshot import Pair
 from foreman.workers.storage.store import Store
 from foreman.workers.wire.link import Link
@@ -39,10 +40,10 @@ _SHOW_EVERY_S: Final = 0.5
 
 class Refiller:
     """``report`` is told when the disk fails, and (None) when it works again. ``on_change``: there is something to show. ``on_begun``: the
-    data was dropped. ``on_copied``: the last page is here.
+    data was dropped. ``on_copied``: the last page is here. ``on_ended`` hears of each task that ends, for whatever reason.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it tells the service
         self,
         me: str,
         store: Store,
@@ -53,15 +54,19 @@ class Refiller:
         on_change: Callable[[], None],
         on_begun: Callable[[], None],
         on_copied: Callable[[], None],
+        on_ended: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._me, self._store, self._finder, self._security = me, store, finder, security
         self._report, self._on_change, self._on_begun, self._on_copied = report, on_change, on_begun, on_copied
+        self._on_ended = on_ended
         self._task: asyncio.Task[None] | None = None
         self._link: Link | None = None
         self._stopping = asyncio.Event()
         self._not_before: Version = 0
         self._shown_at = 0.0
-        self._failed_to_write = False
+        self._failed_to_write = self._got_on = False
+        self._held: dict[str, tuple[KeyRange, ...]] = {}
+        """Replica → what it held when it was asked last, if it was one to copy from."""
         self.failures: dict[str, str] = {}
         """Replica → why it could not be copied from."""
         self.source: str | None = None
@@ -89,7 +94,7 @@ class Refiller:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        task.result()
+        self._on_ended(task)
 
     async def _run(self, replicas: Sequence[str]) -> None:
         retry_s = FIRST_RETRY_S
@@ -98,6 +103,8 @@ class Refiller:
                 if self._stopping.is_set() or await self._try(replica):
                     return
             self._on_change()
+            if self._got_on:
+                self._got_on, retry_s = False, FIRST_RETRY_S
             try:
                 async with asyncio.timeout(retry_s * uniform(0.5, 1.0)):
                     await self._stopping.wait()
@@ -106,22 +113,25 @@ class Refiller:
 
     async def _try(self, replica: str) -> bool:
         """Whether all is here now."""
+        self._held.pop(replica, None)
         try:
             async with Link.to(await self._finder.endpoint_of(replica), self._security) as self._link:
+                if self._stopping.is_set():
+                    return False  # stop() came while there was no link to close
                 self.source = replica
-                return await self._copy(self._link)
+                return await self._copy(self._link, replica)
         except (OSError, TimeoutError, DataPlaneError, ValueError, TypeError, LookupError) as error:
             self.failures[replica] = f"{type(error).__name__}: {error}"
             return False
         finally:
             self._link = self.source = None
 
-    async def _copy(self, link: Link) -> bool:
+    async def _copy(self, link: Link, replica: str) -> bool:
         """Until all is here. Raises what the replica or the disk answers."""
         store = self._store
         anew = not store.copying or self._is_too_old()
         at = store.refill.next if store.refill is not None and not anew else store.keys.begin
-        version, part = await self._look_at(link, self._not_before if anew else store.durable, at or store.keys.begin)
+        version, part = await self._look_at(link, replica, self._not_before if anew else store.durable, at or store.keys.begin)
         if anew and not self._stopping.is_set():
             await self._write(store.begin_refill(version))
             self._on_begun()
@@ -137,6 +147,7 @@ class Refiller:
             rest = part.end if part.end != store.keys.end else None
             await self._write(store.take_page(pairs, pairs[-1][0] + b"\0" if more else rest, version))
             self.failures.clear()
+            self._got_on = True
             self._show()
         self._on_copied()
         return True
@@ -155,10 +166,11 @@ class Refiller:
             self._failed_to_write = False
             self._report(None)
 
-    async def _look_at(self, link: Link, least: Version, at: bytes) -> tuple[Version, KeyRange]:
+    async def _look_at(self, link: Link, replica: str, least: Version, at: bytes) -> tuple[Version, KeyRange]:
         """The replica's latest version, and what it holds of our range, the key ``at`` among it.
 
-        Nothing here is dropped for a replica that is not one to copy from, or not all that is here already: raises NotReady, ValueError.
+        Nothing here is dropped for a replica that is not one to copy from, or as long as those that are do not hold all that is here
+        already: raises NotReady, ValueError.
         """
         keys, has_data = self._store.keys, self._store.latest > 0 and self._store.refill is None
         info = await self._info(link)
@@ -166,16 +178,19 @@ class Refiller:
             raise InvalidCommand("this is the worker itself")
         if info.get("refilling"):
             raise NotReady
-        held = next((each for each in map(parse_key_range, json.loads(info["key_ranges"])) if each.contains(at)), None)
-        if held is None or (has_data and not held.covers(keys.begin, keys.end)):
-            raise ValueError(f"it holds only the keys {info['key_ranges'][:200]}")
         latest = int(info["latest_version"])
         if latest < least:
             raise ValueError(f"it is at version {latest}, and what is wanted begins at {least}")
+        self._held[replica] = tuple(map(parse_key_range, json.loads(info["key_ranges"])))
+        held = next((each for each in self._held[replica] if each.contains(at)), None)
+        if held is None or (has_data and not cover(chain.from_iterable(self._held.values()), keys)):
+            raise ValueError(f"it holds only the keys {info['key_ranges'][:200]}")
         return latest, held.intersection(keys)
 
     async def _info(self, link: Link) -> dict[str, str]:
         answer = await link.call(b"INFO", b"id", b"latest_version", b"key_ranges", b"refilling", timeout_s=ANSWER_IN_S)
+        if not isinstance(answer, bytes):
+            raise TypeError("INFO was answered with no text")
         lines = [line.partition(":") for line in answer.decode().splitlines() if line and not line.startswith("#")]
         return {name: value for name, _, value in lines}
 
@@ -221,3 +236,5 @@ def checked(pairs: Sequence[tuple[Any, Any]], keys: KeyRange, begin: bytes, *, m
         if len(key) > MAX_KEY_BYTES or len(value) > MAX_VALUE_BYTES:
             raise ValueError(f"a page holds the key {show_key(key)[:40]}, which is too large or has too large a value")
         last = key
+    if more and last is not None and not keys.contains(last + b"\0"):
+        raise ValueError("there are more after a page, and no key can be there")

@@ -5,6 +5,7 @@ Owns the lifetime of these parts and the worker's health. The only place where t
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -42,7 +43,7 @@ class StorageService:
         self.flusher = Flusher(self.store, self._disk_is, self._show)
         self.clearer = Clearer(self.store, self._disk_is)
         finder = Finder(environment.foreman_address or "", environment.run)
-        self.puller = Puller(environment.id, self.store, finder, params.link, self._sources_changed)
+        self.puller = Puller(environment.id, self.store, finder, params.link, self._sources_changed, self._ended)
         self.refiller = Refiller(
             environment.id,
             self.store,
@@ -52,10 +53,12 @@ class StorageService:
             on_change=self._show,
             on_begun=self.follow,
             on_copied=self._copied,
+            on_ended=self._ended,
         )
         self._ready = asyncio.Event()
         self.store.on_applied = self._applied
         self._fault: StorageFault | None = None
+        self._died: str | None = None
         self._broken = asyncio.Event()
         self._finished = False
         self._flushing: asyncio.Task[None]
@@ -78,10 +81,11 @@ class StorageService:
         self._show()
 
     async def run_until(self, stopping: asyncio.Event) -> None:
-        """Follow the logs and flush; ready once the data is whole. Raises WorkerFailed when LMDB refuses all further work: a new start
-        opens it anew.
+        """Follow the logs and flush; ready once the data is whole. Raises WorkerFailed when LMDB refuses all further work, or when a task
+        has died of what nobody foresaw: a new start begins anew, and a worker that only looks as if it worked helps nobody.
         """
         self._flushing = asyncio.create_task(self.flusher.run(), name="flush")
+        self._flushing.add_done_callback(self._ended)
         self.follow()
         self.clearer.start()
         starting = asyncio.create_task(self._start(), name="start")
@@ -91,7 +95,15 @@ class StorageService:
             wait.cancel()
         self.puller.leave()
         if self._broken.is_set():
-            raise WorkerFailed(f"the store cannot be used any more: {self._fault}")
+            raise WorkerFailed(self._died or f"the store cannot be used any more: {self._fault}")
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task has ended; it must not have failed."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        traceback.print_exception(error)
+        self._died = f"the task {task.get_name()} died: {type(error).__name__}: {error}"
+        self._broken.set()
 
     async def _start(self) -> None:
         """A copy from a replica may take hours, and a lock may come in between: none of it is a failure to start."""
