@@ -210,6 +210,29 @@ async def test_a_range_that_several_hold_is_copied_from_several(
         assert max(cluster.replica.begins) < b"050" <= min(other.begins)
 
 
+async def test_a_part_is_not_copied_from_a_replica_that_is_behind_the_first_part(
+    cluster: Cluster, home: Path, start_worker: Start, connect: Connect
+) -> None:
+    """The logs would be applied from version 3 on: what it lacks of version 3 would never come."""
+    async with FakeReplica(home, "storage_8") as other:
+        cluster.push([Set(b"099", b"old")])
+        cluster.recycle()
+        other.version, other.pairs = cluster.replica.version, dict(cluster.replica.pairs)
+        cluster.push([Set(b"099", b"new")])
+        other.key_ranges, cluster.replica.key_ranges = '[["050",null]]', '[["","050"]]'
+        worker = start_worker({**REPLICA, "replicas": ["storage_8", "storage_9"]}, begin=True)
+
+        def holds(health: str) -> bool:
+            return "storage_8: ValueError: it is at version 2, and what is wanted begins at 3" in health
+
+        await asyncio.to_thread(worker.wait_until_said, "X_FOREMAN_HEALTH", "error:refilling", holds=holds)
+        assert max(cluster.replica.begins) < b"050"
+        assert other.begins == []
+        other.version, other.pairs = cluster.replica.version, cluster.replica.pairs
+        await ready(worker)
+        assert await everything(connect(worker)) == cluster.replica.pairs
+
+
 async def test_what_is_old_is_dropped_when_several_hold_all_of_it_together(
     cluster: Cluster, home: Path, start_worker: Start, connect: Connect
 ) -> None:
