@@ -1,6 +1,6 @@
 """What a cluster promises, looked at after each thing that happens: each write to the directory, each command to a worker, each push.
 
-- Epochs ascend; an epoch has one layout; layouts ascend.
+- Epochs ascend; an epoch has one layout; layouts ascend. What a leader tells never goes back to an earlier epoch.
 - What was acknowledged stays. A transaction counts as acknowledged as soon as every log of its layout took it: the client can hear of it
   at any time from then on. No layout ends before it, its logs and its members hold it, and nothing else is ever told at its version.
 - After a layout is published the logs of older ones acknowledge nothing that it lacks.
@@ -17,7 +17,7 @@ from foreman.control.attempt import Attempt
 from foreman.control.recovery.recovery import names_of
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import LeaseId, Put
-from foreman.directory.records import EpochRecord, Layout, LeaderRecord, Placement, decode
+from foreman.directory.records import EpochRecord, Layout, LeaderRecord, Placement, StatusRecord, decode
 from foreman.testing.cluster_simulator.simulated_nodes import SimulatedNode
 from foreman.testing.cluster_simulator.simulated_workers import SimulatedLog, SimulatedStorage, key_of
 from foreman.workers.storage.key_range import KeyRange
@@ -35,7 +35,7 @@ class Promises:
     def __init__(self, nodes: Mapping[str, SimulatedNode], say: Callable[[str, str], None], published: Callable[[Layout], None]) -> None:
         self._nodes, self._say, self._on_published = nodes, say, published
         self.layouts: list[Layout] = []
-        self.epoch = 0
+        self.epoch = self.told_epoch = 0
         self.acknowledged: dict[int, str] = {}
         self.newest = 0
         self._taken: dict[tuple[int, int, str], set[str]] = {}
@@ -63,6 +63,10 @@ class Promises:
             epoch = decode(EpochRecord, key, value).epoch
             _must(epoch > self.epoch, f"epoch {epoch} was taken after {self.epoch}")
             self.epoch = epoch
+        elif key == KEYS.status:
+            told = decode(StatusRecord, key, value).epoch
+            _must(told >= self.told_epoch, f"the status of epoch {told} was written after that of {self.told_epoch}")
+            self.told_epoch = told
         elif key == KEYS.layout:
             self._published(decode(Layout, key, value))
 
