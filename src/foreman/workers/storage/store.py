@@ -71,7 +71,7 @@ class Store:
         """Empty, and it is not known yet whether the logs go back to the beginning or a replica must be copied from."""
         self._set_gate()
         self.on_applied: Callable[[], None] = lambda: None
-        """Called after transactions were applied or dropped, or the gate opened."""
+        """Called after transactions were applied or dropped, the gate opened, or a lock was taken or not."""
 
     @property
     def latest(self) -> Version:
@@ -213,6 +213,7 @@ class Store:
             await self.engine.write([], lambda stored: self._locked(stored, wanted))
         finally:
             self._locking = False
+            self.on_applied()  # if it was in vain: who had nothing to flush meanwhile may have something again
 
     @staticmethod
     def _locked(stored: Stored, wanted: Lock) -> Stored:
@@ -276,6 +277,7 @@ class Store:
             await self.engine.write([], lambda stored: refill_begun(stored, first), lambda: self._emptied(first), drop=True)
         finally:
             self._locking = False
+            self.on_applied()
 
     def _emptied(self, first: Version) -> None:
         self.window, self.unproven = Window(first), False

@@ -1,0 +1,65 @@
+"""The tasks of a storage worker: none sleeps on what it was to do, and none dies in silence."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from foreman.core.data_errors import NewerLockExists
+from foreman.core.mutations import Set
+from foreman.workers.host import Host, WorkerEnvironment, WorkerFailed
+from foreman.workers.storage.engine import Engine
+from foreman.workers.storage.flushing import Flusher
+from foreman.workers.storage.params import parse_params
+from foreman.workers.storage.service import StorageService
+from foreman.workers.storage.settling import Settled
+from foreman.workers.storage.store import Store
+from tests.deadline import wait_until_async
+from tests.workers.storage.fake_log import FakeLog
+
+
+@pytest.fixture
+async def engine(home: Path) -> AsyncIterator[Engine]:
+    with contextlib.closing(Engine(str(home))) as engine:
+        yield engine
+
+
+async def test_what_came_while_a_lock_was_refused_is_flushed_all_the_same(engine: Engine) -> None:
+    """The lock waits for the flush before it; when that is done, everything seems to be locked, and there is nothing to flush."""
+    now = 0.0
+    store = Store(engine, window_s=0.0, memory_bytes=1 << 24, clock=lambda: now)
+    await store.lock(5, "newer")
+    await store.unlock(0, {"logs": []})
+    flusher = Flusher(store, lambda _: None, lambda: None)
+    store.on_applied = flusher.applied
+    store.apply(1, Settled((), [(b"a", b"1")]))
+    now = 1.0
+    flushing = asyncio.create_task(flusher.run())
+    await asyncio.sleep(0)  # one turn of the loop: now version 1 is being written, and that takes more than this turn
+    store.apply(2, Settled((), [(b"a", b"2")]))
+    with pytest.raises(NewerLockExists):
+        await store.lock(4, "older")
+    now = 2.0
+
+    await wait_until_async(lambda: store.durable == 2, timeout_s=10.0, what="version 2 is flushed")
+    assert await flusher.stop(flushing)
+
+
+async def test_a_worker_whose_task_dies_ends(home: Path, log: FakeLog, engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    """It would be reached, answer, and stand still for ever: nothing that watches over it would see that."""
+    environment = {"FOREMAN_WORKER_ID": "storage_1", "FOREMAN_RUN": str(home / "run" / "storage_1")}
+    service = StorageService(Host(WorkerEnvironment.from_environ(environment)), parse_params({"logs": ["log_1"]}), engine)
+
+    def fail() -> None:
+        raise AttributeError("a fault of the program")
+
+    service.store.on_applied = fail
+    running = asyncio.create_task(service.run_until(asyncio.Event()))
+    log.push(1, [Set(b"a", b"1")])
+    async with asyncio.timeout(10.0):
+        with pytest.raises(WorkerFailed, match="the task follow log_1 died: AttributeError: a fault of the program"):
+            await running
+    await service.finish()
+    assert "in fail" in capfd.readouterr().err
