@@ -24,6 +24,8 @@ class FakeReplica:
         self.version = 0
         self.pairs: dict[bytes, bytes] = {}
         self.key_ranges = '[["",null]]'
+        self.nonsense: bytes | None = None
+        """What INFO is answered with, if it is not to be answered well."""
         self.pages: int | None = None
         self.begins: list[bytes] = []
         self.before_page: Callable[[], None] = lambda: None
@@ -45,6 +47,8 @@ class FakeReplica:
         await self._listening.close(0)
 
     def _info(self, _connection: RespConnection, _words: list[bytes]) -> bytes:
+        if self.nonsense is not None:
+            return self.nonsense
         facts = {"id": self.id, "latest_version": self.version, "key_ranges": self.key_ranges, "refilling": ""}
         return replies.text("# Storage\r\n" + "".join(f"{name}:{fact}\r\n" for name, fact in facts.items()))
 

@@ -12,6 +12,7 @@ import redis.asyncio as redis
 from foreman.core.mutations import ClearRange, Mutation, Set
 from foreman.workers.storage.key_range import ALL_KEYS, KeyRange
 from foreman.workers.storage.refilling import checked
+from foreman.workers.wire import replies
 from tests.workers.storage.asking import ask, error_of, everything, until, until_durable, wait_for
 from tests.workers.storage.fake_log import FakeLog
 from tests.workers.storage.fake_replica import FakeReplica
@@ -165,6 +166,30 @@ async def test_a_replica_that_is_behind_the_logs_or_empty_is_not_copied(cluster:
     assert "at version 0" in worker.said["X_FOREMAN_HEALTH"]
     assert cluster.replica.begins == []
     cluster.replica.version = 1
+    await ready(worker)
+    assert await everything(connect(worker)) == cluster.replica.pairs
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        replies.integer(1),
+        replies.NULL,
+        replies.text("latest_version:1"),
+        replies.text("latest_version:x\r\nkey_ranges:[]"),
+        replies.text("latest_version:1\r\nkey_ranges:1"),
+        replies.text('latest_version:1\r\nkey_ranges:{"a":1}'),
+        replies.text("latest_version:1\r\nkey_ranges:" + "[" * 100_000),
+    ],
+    ids=range(7),
+)
+async def test_a_replica_that_talks_nonsense_is_asked_again(
+    cluster: Cluster, start_worker: Start, connect: Connect, nonsense: bytes
+) -> None:
+    cluster.replica.nonsense = nonsense
+    worker = start_worker(REPLICA, begin=True)
+    await asyncio.to_thread(worker.wait_until_said, "X_FOREMAN_HEALTH", "error:refilling", holds=lambda health: "storage_9: " in health)
+    cluster.replica.nonsense = None
     await ready(worker)
     assert await everything(connect(worker)) == cluster.replica.pairs
 

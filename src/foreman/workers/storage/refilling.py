@@ -120,7 +120,7 @@ class Refiller:
                     return False  # stop() came while there was no link to close
                 self.source = replica
                 return await self._copy(self._link, replica)
-        except (OSError, TimeoutError, DataPlaneError, ValueError, TypeError, LookupError) as error:
+        except (OSError, TimeoutError, DataPlaneError, ValueError, TypeError, LookupError, RecursionError) as error:
             self.failures[replica] = f"{type(error).__name__}: {error}"
             return False
         finally:
