@@ -76,7 +76,7 @@ class Story:
     def _print(self, text: str, style: str) -> None:
         """One line each: cut on a terminal, whole elsewhere."""
         line = Text(f"{time.monotonic() - self._began:6.2f} s {text}", style)
-        self._console.print(line, overflow="ellipsis", no_wrap=True, soft_wrap=not self._console.is_terminal)
+        self._console.print(line, overflow="ellipsis" if self._console.is_terminal else "ignore", no_wrap=True, crop=False)
 
 
 async def tell(source: Path, files: list[Path], folder: Path, *, expected: Expected, in_peace: bool = False) -> bool:
