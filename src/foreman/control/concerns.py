@@ -40,7 +40,8 @@ class Watched:
         return [Place(node.id, domain_of(node)) for node in self.view.capable(capability) if node.id in self.settled]
 
     def domain(self, node: str) -> str:
-        return domain_of(self.view.nodes.get(node, NodeRecord(node, "")))
+        record = self.view.nodes.get(node)
+        return domain_of(record) if record is not None else domain_of(NodeRecord(node, ""))
 
 
 def lost_log(view: ClusterView, layout: Layout) -> str | None:

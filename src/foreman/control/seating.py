@@ -7,7 +7,8 @@ of its fault domain; then some seats, as many as no domain is free for, are give
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from foreman.control.holders import Holder
@@ -17,7 +18,7 @@ Seat = str | int
 """The one for a fault domain, or a numbered one for any second of a domain."""
 
 
-def seat(holders: Sequence[Holder], teams: Sequence[KeyRange], seats: int, free: Collection[str]) -> list[list[Holder]]:
+def seat(holders: Sequence[Holder], teams: Sequence[KeyRange], seats: int, free: AbstractSet[str]) -> list[list[Holder]]:
     """For each of ``teams``, who sits there; ``holders`` come the best first, each fits a team whose range it covers.
 
     ``free``: the fault domains where new workers could go.
@@ -52,9 +53,9 @@ class _Table:
     doubles: int = 0
     sitting: dict[Seat, Holder] = field(default_factory=dict)
 
-    def missing(self, free: Collection[str]) -> int:
-        """How many free domains are of nobody here."""
-        return len(set(free) - {holder.domain for holder in self.sitting.values()})
+    def missing(self, free: AbstractSet[str]) -> int:
+        """How many free domains are of nobody here. There are many of them, and few who sit."""
+        return len(free) - sum(domain in free for domain in {holder.domain for holder in self.sitting.values()})
 
     def options(self, holder: Holder) -> Iterator[tuple[Seat, Holder | None]]:
         """Each seat that it could take, and who would have to leave the table for that."""
@@ -68,7 +69,7 @@ class _Table:
             yield from ((holder.domain, each) for each in singles)
         yield from ((number, self.sitting.get(number)) for number in range(self.doubles))
 
-    def settled(self, free: Collection[str]) -> list[Holder]:
+    def settled(self, free: AbstractSet[str]) -> list[Holder]:
         """Who sits, without doubles that a free domain is there for after all."""
         while len(self.sitting) + self.missing(free) > self.seats and any(isinstance(key, int) for key in self.sitting):
             del self.sitting[max(key for key in self.sitting if isinstance(key, int))]

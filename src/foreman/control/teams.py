@@ -60,9 +60,11 @@ def plan_teams(
     empty worker may serve when nobody else can.
     """
     load = Counter(holder.worker.node for holder in holders if holder.may_sit)
+    domains = frozenset(each.domain for each in places)
     plans: list[StoragePlan] = []
     for part in _parts(spec, holders):
-        planned = _plan_part(part, spec.storage_replicas, places, recruit, load, replay_fills=replay_fills)
+        seated = seat([holder for holder in part.holders if holder.may_sit], part.ranges, spec.storage_replicas, domains)
+        planned = _plan_part(part, seated, spec.storage_replicas, places, recruit, load, replay_fills=replay_fills)
         if isinstance(planned, NoMember):
             return planned
         plans.append(planned)
@@ -93,9 +95,16 @@ def _parts(spec: ClusterSpec, holders: Sequence[Holder]) -> list[_Part]:
 
 
 def _plan_part(
-    part: _Part, replicas: int, places: Sequence[Place], recruit: Recruit, load: "Counter[str]", *, replay_fills: bool
+    part: _Part,
+    seated: Sequence[Sequence[Holder]],
+    replicas: int,
+    places: Sequence[Place],
+    recruit: Recruit,
+    load: "Counter[str]",
+    *,
+    replay_fills: bool,
 ) -> StoragePlan | NoMember:
-    seated = seat([holder for holder in part.holders if holder.may_sit], part.ranges, replicas, {each.domain for each in places})
+    """``seated``: for each range of the part, who sits there."""
     if all(len(there) == replicas and not any(holder.away for holder in there) for there in seated):
         return _whole(part.ranges, seated)
     recruits: list[list[Placement]] = []
