@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from foreman.testing.cluster_simulator import BrokenPromise, between_steps, simu
 from foreman.testing.cluster_simulator.simulated_workers import Obedience, SimulatedLog
 from foreman.testing.cluster_simulator.world import Simulation
 
-FEW_DOZEN = 48
+ENOUGH = 240
+"""Seeds until the rarest of these is met, several times over."""
 
 Wrong = Callable[[pytest.MonkeyPatch], None]
 
@@ -148,7 +150,7 @@ def takes_late_pushes(patch: pytest.MonkeyPatch) -> None:
 def test_what_is_wrong_on_purpose_is_caught(wrong: Wrong, caught: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong(monkeypatch)
     with pytest.raises(BrokenPromise) as broken:
-        for seed in range(FEW_DOZEN):
+        for seed in range(ENOUGH):
             simulate(seed)
     assert re.search(caught, _why(broken.value))
 
@@ -161,9 +163,8 @@ def test_what_is_wrong_on_purpose_is_caught(wrong: Wrong, caught: str, monkeypat
 def test_what_is_wrong_between_two_steps_is_caught(wrong: Wrong, what: str, caught: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong(monkeypatch)
     with pytest.raises(BrokenPromise) as broken:
-        for steps in range(1, 60):
-            for after in (False, True):
-                simulate(steps, script=between_steps(what, steps, after=after))
+        for seed, steps, after in product(range(3), range(1, 100), (False, True)):  # in one cluster after the other, at every step
+            simulate(seed, script=between_steps(what, steps, after=after))
     assert re.search(caught, _why(broken.value))
 
 

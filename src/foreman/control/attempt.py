@@ -4,6 +4,7 @@ Every worker that a director makes is named after the attempt that wanted it: a 
 directors never ask for the same one, and whoever finds a worker knows which epoch made it.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -39,7 +40,7 @@ def origin_of(id: str) -> Origin | None:
     return None if found is None else Origin(found[1], int(found[2]), found[3], int(found[4]))
 
 
-def is_spent(id: str, layout_epoch: int, named: frozenset[str]) -> bool:
+def is_spent(id: str, layout_epoch: int, named: AbstractSet[str]) -> bool:
     """Whether a director made this worker and no layout, now or ever again, can name it.
 
     The layout of ``layout_epoch`` names ``named``. Each recovery after it keeps only what its predecessor's layout named, and makes the

@@ -23,7 +23,7 @@ from foreman.control.recovery.table import walk
 from foreman.control.telling import Teller
 from foreman.control.vouching import Vouching, lost_data
 from foreman.directory.errors import DirectoryUnavailable
-from foreman.directory.records import ClusterSpec, Layout
+from foreman.directory.records import Layout
 
 LOOK_AGAIN_S: Final = 60.0
 """Only for what nobody thought of: every reason is looked at when it comes."""
@@ -65,10 +65,10 @@ class Director:
                     self._go_on.clear()
                     self._on_stalled(end)
                     await self._go_on.wait()
-                case (layout, spec):
-                    return await self._watch(layout, spec)
+                case Recovery():
+                    return await self._watch(end)
 
-    async def _recover(self) -> Superseded | Stalled | tuple[Layout, ClusterSpec]:
+    async def _recover(self) -> Superseded | Stalled | Recovery:
         """One walk, from the directory as it is now."""
         tools = self._tools
         self._entered = [("reading", tools.clock())]
@@ -86,8 +86,7 @@ class Director:
         recovery = Recovery(self._attempt, tools, view, view.spec)
         match await walk(recovery, self._enter):
             case Completed():
-                assert recovery.layout is not None
-                return recovery.layout, view.spec
+                return recovery
             case (Stalled() | Superseded()) as end:
                 return end
 
@@ -116,11 +115,13 @@ class Director:
         ends = [at for _, at in self._entered[1:]] + [self._tools.clock()]
         return ", ".join(f"{phase} {1000 * (end - at):.0f} ms" for (phase, at), end in zip(self._entered, ends, strict=True))
 
-    async def _watch(self, layout: Layout, spec: ClusterSpec) -> Superseded:
+    async def _watch(self, recovery: Recovery) -> Superseded:
+        layout = recovery.layout
+        assert layout is not None
         self._teller.status("watching", "")
         self._teller.tell(f"the cluster serves by layout {layout.epoch}", f"the recovery is complete: {self._times()}")
-        joining = Joining(self._tools, self._attempt, layout, spec.storage_replicas)
-        vouching = Vouching(self._tools, layout)
+        joining = Joining(self._tools, self._attempt, layout, recovery.spec.storage_replicas)
+        vouching = Vouching(self._tools, layout, recovery.endpoints)
         works = (joining.run(), vouching.run(), keep_clean(self._tools, layout), Answering(self._tools).run())
         beside: list[asyncio.Task[None]] = [asyncio.create_task(work) for work in works]
         watching = asyncio.create_task(self._until_concern(layout, joining, vouching))

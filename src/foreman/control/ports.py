@@ -33,11 +33,15 @@ Connect = Callable[[str, Generation], ReachedForeman]
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """``generation``: of the newest lock it ever had; 0: none. It has everything after ``oldest``, through ``last``."""
+    """``generation``: of the newest lock it ever had; 0: none. It has everything after ``oldest``, through ``last``.
+
+    ``recovered``: a recovery has filled it. Every log of a layout was, even with nothing; one that was emptied since does not remember.
+    """
 
     generation: int
     oldest: Version
     last: Version
+    recovered: bool
 
 
 @dataclass(frozen=True, slots=True)

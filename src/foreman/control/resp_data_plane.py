@@ -13,7 +13,7 @@ from foreman.core.mutations import Version
 from foreman.workers.clients import LogClient, StorageClient
 from foreman.workers.storage.key_range import KeyRange, parse_key_range
 
-_LOG_FACTS: Final = ("generation", "oldest_version", "last_version")
+_LOG_FACTS: Final = ("generation", "oldest_version", "last_version", "recovered")
 _STORAGE_FACTS: Final = ("layout", "durable_version", "latest_version", "key_ranges")
 
 
@@ -27,11 +27,13 @@ class RespDataPlane:
 
     async def log_state(self, endpoint: str) -> LogState:
         facts = await self._log(endpoint).info(*_LOG_FACTS)
-        return LogState(facts["generation"] or 0, facts["oldest_version"] or 0, facts["last_version"] or 0)
+        return LogState(facts["generation"] or 0, facts["oldest_version"] or 0, facts["last_version"] or 0, facts["recovered"] == 1)
 
     async def lock_log(self, endpoint: str, attempt: Attempt) -> LogState:
-        locked = await self._log(endpoint).lock(attempt.epoch, attempt.recovery_id)
-        return LogState(attempt.epoch, locked.oldest_version, locked.last_version)
+        client = self._log(endpoint)
+        locked = await client.lock(attempt.epoch, attempt.recovery_id)
+        facts = await client.info("recovered")
+        return LogState(attempt.epoch, locked.oldest_version, locked.last_version, facts["recovered"] == 1)
 
     async def recover_log(self, endpoint: str, attempt: Attempt, source: str | None, first: Version, last: Version) -> None:
         await self._log(endpoint).recover_from(source, first, last, lock=(attempt.epoch, attempt.recovery_id))

@@ -6,6 +6,7 @@ Those that do not answer are asked again; whether they are away is not a matter 
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from foreman.control.cluster_view import ClusterView
@@ -25,14 +26,14 @@ def lost_data(lost: frozenset[Placement]) -> str | None:
 
 
 class Vouching:
-    """``lost`` only grows; the feed's waiters are woken when it did."""
+    """``lost`` only grows; the feed's waiters are woken when it did. ``endpoints``: where some of them were found to listen."""
 
-    def __init__(self, tools: Tools, layout: Layout) -> None:
+    def __init__(self, tools: Tools, layout: Layout, endpoints: Mapping[Placement, str]) -> None:
         self._tools, self._layout = tools, layout
         self._logs = frozenset(layout.logs)
         self._workers = self._logs | {member for team in layout.teams for member in team.members}
         self._asked: dict[Placement, int] = {}
-        self._endpoints: dict[Placement, str] = {}
+        self._endpoints = dict(endpoints)
         self._all_again_s = float("-inf")
         self.lost: frozenset[Placement] = frozenset()
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from foreman.control.holders import held_by, pieces
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
-from foreman.control.recovery.recovery import Recovery, joiners_of, storage_of
+from foreman.control.recovery.recovery import Recovery, storage_of
+from foreman.control.seating import fits
 from foreman.control.versions import VersionVector, replay_first
 from foreman.core.mutations import Version
 from foreman.directory.records import Layout, Placement
@@ -43,12 +44,13 @@ class Unheld:
 
 def first_version(found: Sequence[tuple[KeyRange, Version]], replicas: int, vector: VersionVector) -> Version | Unheld:
     """The version after which the logs begin; for every key somebody of ``found`` (what it holds, through which version) is that far."""
-    teams = {
-        keys: [durable for held, durable in found if held.covers(keys.begin, keys.end)]
-        for keys in pieces(ALL_KEYS, (held for held, _ in found))
-    }
-    first = replay_first(list(teams.values()), replicas, vector)
-    unheld = next((keys for keys, durables in teams.items() if not any(durable >= first for durable in durables)), None)
+    ranges = pieces(ALL_KEYS, (held for held, _ in found))
+    teams: list[list[Version]] = [[] for _ in ranges]
+    for held, durable in found:
+        for number in fits(held, ranges):
+            teams[number].append(durable)
+    first = replay_first(teams, replicas, vector)
+    unheld = next((keys for keys, durables in zip(ranges, teams, strict=True) if max(durables, default=-1) < first), None)
     if unheld is None:
         return first
     return Unheld(unheld.begin) if vector.oldest else 0
@@ -58,7 +60,7 @@ def _found(recovery: Recovery, old: Layout) -> list[tuple[KeyRange, Version]]:
     """Of those who answer and can be kept: what they hold, through which version. Who has nothing counts if it is a member, and only
     when the logs have all there ever was.
     """
-    joiners, states = joiners_of(old), recovery.old_storage
+    joiners, states = recovery.joiners, recovery.old_storage
     found: list[tuple[KeyRange, Version]] = []
     for worker, keys in held_by(old).items():
         state = states.get(worker)

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from foreman.control.recovery.outcome import Next, Outcome, Superseded
-from foreman.control.recovery.recovery import Recovery, joiners_of, storage_of
+from foreman.control.recovery.recovery import Recovery, storage_of
 from foreman.control.together import together
 from foreman.core.data_errors import NewerLockExists
 from foreman.core.errors import ForemanError
@@ -45,7 +45,10 @@ async def lock_old_services(recovery: Recovery) -> Outcome:
 
 
 async def find_endpoints(recovery: Recovery, workers: Iterable[Placement]) -> None:
-    """Ask the foremen where their workers listen; those that cannot be asked or found are noted as missing."""
+    """Ask the foremen where their workers listen; those that cannot be asked or found are noted as missing.
+
+    What else they have is noted as well: from this answer on they take nothing from older directors (cleaning_up.py).
+    """
     wanted: dict[str, list[Placement]] = {}
     for worker in workers:
         wanted.setdefault(worker.node, []).append(worker)
@@ -55,11 +58,14 @@ async def find_endpoints(recovery: Recovery, workers: Iterable[Placement]) -> No
 async def _find_on(recovery: Recovery, node: str, workers: list[Placement]) -> None:
     record = recovery.view.nodes.get(node)
     infos: dict[str, WorkerInfo] = {}
+    recovery.told.pop(node, None)
     why = f"node {node} is not there"
     if record is not None:
         try:
             infos = await recovery.tools.foremen.infos(record, recovery.tools.settings.lock_timeout_s)
             why = f"node {node} has no such worker"
+            if node not in recovery.unsure:
+                recovery.told[node] = frozenset(infos)
         except ForemanError as error:
             why = f"node {node} does not answer: {error}"
     for worker in workers:
@@ -101,7 +107,7 @@ async def _lock_log(recovery: Recovery, old: Layout, worker: Placement, endpoint
         raise LostItsData
     recovery.tools.fence.check()
     locked = await recovery.tools.data.lock_log(endpoint, recovery.attempt)
-    if locked.last < max(state.last, old.last_version) or locked.oldest < old.durable_version:
+    if not locked.recovered or locked.last < max(state.last, old.last_version) or locked.oldest < old.durable_version:
         raise LostItsData  # in between; to take its word would be to forget what it acknowledged
     recovery.old_logs[worker] = locked
 
@@ -110,7 +116,7 @@ async def _lock_storage(recovery: Recovery, old: Layout, worker: Placement, endp
     """A member was unlocked for the old layout, or for a later one that was never published; one that joins need not have been."""
     recovery.tools.fence.check()
     state = await recovery.tools.data.storage_state(endpoint)
-    joiner = joiners_of(old).get(worker)
+    joiner = recovery.joiners.get(worker)
     if state.layout_epoch < old.epoch and (joiner is None or state.durable > joiner.through):
         raise LostItsData
     recovery.tools.fence.check()

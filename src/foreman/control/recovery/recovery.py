@@ -47,6 +47,8 @@ class Tools:
 class Recovery:
     """``endpoints``: of every worker that was asked after. ``lost``: those that answered, and do not have what the layout made of them.
 
+    ``told``: node → the ids of all its workers, by its last answer in this run. It is taken out when the node is asked for a worker, and
+    never comes again (``unsure``) when nobody knows whether that one was made.
     The new logs will hold what is after version ``first``, through ``last``.
     """
 
@@ -58,6 +60,8 @@ class Recovery:
     old_logs: dict[Placement, LogState] = field(default_factory=dict)
     old_storage: dict[Placement, StorageState] = field(default_factory=dict)
     not_found: dict[Placement, str] = field(default_factory=dict)
+    told: dict[str, frozenset[str]] = field(default_factory=dict)
+    unsure: set[str] = field(default_factory=set)
     lost: set[Placement] = field(default_factory=set)
     vector: VersionVector = field(default_factory=lambda: VersionVector(0, 0))
     first: Version = 0
@@ -65,6 +69,11 @@ class Recovery:
     logs: tuple[Placement, ...] = ()
     storage: StoragePlan = field(default_factory=lambda: StoragePlan(()))
     layout: Layout | None = None
+    joiners: dict[Placement, Joiner] = field(init=False)
+    """Of the old layout."""
+
+    def __post_init__(self) -> None:
+        self.joiners = {} if self.old is None else joiners_of(self.old)
 
     @property
     def old(self) -> Layout | None:

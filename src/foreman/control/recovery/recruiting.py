@@ -27,9 +27,11 @@ async def _make(recovery: Recovery, kind: str, worker: Placement) -> str | None:
     if node is None:
         return f"node {worker.node} is not there"
     params = tools.log_params if kind == "log" else tools.storage_params
+    recovery.told.pop(worker.node, None)
     try:
         await tools.foremen.new_worker(node, worker.id, kind, params, tools.settings.recruit_timeout_s)
     except ForemanError as error:
+        recovery.unsure.add(worker.node)
         return f"node {worker.node}: {error}"
     tools.tell(f"{worker.id} was recruited on node {worker.node}", "the layout needs it")
     return None

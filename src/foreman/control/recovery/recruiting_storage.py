@@ -10,7 +10,7 @@ Stalls: keys would have no member that holds them. Follows: replaying.
 from foreman.control.holders import Holder, held_by
 from foreman.control.recovery.locking import find_endpoints
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
-from foreman.control.recovery.recovery import Recovery, joiners_of
+from foreman.control.recovery.recovery import Recovery
 from foreman.control.recovery.recruiting import ROUNDS, make_workers
 from foreman.control.teams import NoMember, StoragePlan, plan_teams, without_recruits
 from foreman.directory.records import Joiner, Layout, Placement
@@ -47,8 +47,7 @@ def _plan(recovery: Recovery) -> StoragePlan | NoMember:
 
 def holders_of(recovery: Recovery, old: Layout) -> list[Holder]:
     """Of the workers that the old layout names: those that hold data, those that are away and waited for, those that are being filled."""
-    joiners = joiners_of(old)
-    holders = (_holder(recovery, worker, keys, joiners.get(worker)) for worker, keys in held_by(old).items())
+    holders = (_holder(recovery, worker, keys, recovery.joiners.get(worker)) for worker, keys in held_by(old).items())
     return [holder for holder in holders if holder is not None]
 
 

@@ -141,7 +141,7 @@ class Reach:
 
 
 def _log_state(log: SimulatedLog) -> LogState:
-    return LogState(log.lock.generation, log.oldest, log.last)
+    return LogState(log.lock.generation, log.oldest, log.last, log.recovered is not None)
 
 
 def _storage_state(storage: SimulatedStorage) -> StorageState:

@@ -39,6 +39,7 @@ def facts_of(log: "LogService") -> dict[str, Fact]:
         "locked": int(log.standing.locked),
         "generation": lock.generation if lock is not None else None,
         "recovery_id": lock.recovery_id if lock is not None else None,
+        "recovered": int(log.standing.recovery is not None),
         "parked": log.taking.parking.count,
         "blocked_pulls": log.readers.blocked_count,
         "writes": log.writer.writes,
