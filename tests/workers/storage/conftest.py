@@ -1,5 +1,6 @@
 """Homes, logs, real workers and plain clients for these tests."""
 
+import random
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,10 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 
+from foreman.core.mutations import Set
 from tests.workers.storage.fake_log import FakeLog
+from tests.workers.storage.fake_replica import FakeReplica
+from tests.workers.storage.refilling_cluster import Cluster
 from tests.workers.storage.worker_process import WorkerProcess
 
 
@@ -23,6 +27,16 @@ def home() -> Iterator[Path]:
 async def log(home: Path) -> AsyncIterator[FakeLog]:
     async with FakeLog(home) as log:
         yield log
+
+
+@pytest.fixture
+async def cluster(home: Path, log: FakeLog) -> AsyncIterator[Cluster]:
+    """A hundred keys at version 1, which the log has recycled."""
+    async with FakeReplica(home) as replica:
+        cluster = Cluster(log, replica, random.randrange(1 << 30))
+        cluster.push([Set(b"%03d" % number, b"v%d" % number) for number in range(100)])
+        cluster.recycle()
+        yield cluster
 
 
 @pytest.fixture
