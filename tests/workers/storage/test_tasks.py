@@ -11,8 +11,10 @@ from foreman.core.data_errors import NewerLockExists
 from foreman.core.mutations import Set
 from foreman.workers.host import Host, WorkerEnvironment, WorkerFailed
 from foreman.workers.storage.engine import Engine
+from foreman.workers.storage.finding import Finder
 from foreman.workers.storage.flushing import Flusher
 from foreman.workers.storage.params import parse_params
+from foreman.workers.storage.pulling import Puller
 from foreman.workers.storage.service import StorageService
 from foreman.workers.storage.settling import Settled
 from foreman.workers.storage.store import Store
@@ -63,3 +65,18 @@ async def test_a_worker_whose_task_dies_ends(home: Path, log: FakeLog, engine: E
             await running
     await service.finish()
     assert "in fail" in capfd.readouterr().err
+
+
+async def test_what_a_store_did_not_take_is_asked_for_again(home: Path, log: FakeLog, engine: Engine) -> None:
+    """The next transactions are asked for while the last ones are applied: if those are refused, the next ones must not be taken."""
+    store = Store(engine, window_s=1.0, memory_bytes=1 << 24)
+    puller = Puller("storage_1", store, Finder("", str(home / "run" / "storage_1")), {}, lambda: None, lambda _: None)
+    await store.lock(5, "first")
+    puller.follow(["log_1"])
+    log.push(1, [Set(b"a", b"1")])
+    await wait_until_async(lambda: log.pulls > 1, timeout_s=10.0, what="it has heard of version 1")
+    await store.unlock(0, {"logs": []})
+    log.push(2, [Set(b"b", b"2")])
+    await wait_until_async(lambda: store.latest == 2, timeout_s=10.0, what="version 2 is there")
+    puller.leave()
+    assert store.snapshot(2).get(b"a") == b"1"

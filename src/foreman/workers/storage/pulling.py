@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import uniform
 from typing import Any, Final
 
-from foreman.core.data_errors import DataPlaneError, InvalidCommand, VersionTooNew, VersionTooOld
+from foreman.core.data_errors import DataPlaneError, InvalidCommand, NotReady, VersionTooNew, VersionTooOld
 from foreman.core.mutations import Version
 from foreman.workers.storage.finding import Finder
 from foreman.workers.storage.settling import settle
@@ -176,7 +176,8 @@ class Puller:
         turn_ends = clock() + _TURN_S
         for version, encoded in transactions:
             if version > store.latest:
-                store.apply(version, settle(decode_wire(encoded)))
+                if not store.apply(version, settle(decode_wire(encoded))):
+                    raise NotReady  # it must be asked for again: what comes after it would leave a hole
                 if not store.has_room():
                     store.on_applied()
                     await store.wait_for_room()
