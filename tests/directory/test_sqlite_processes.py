@@ -5,7 +5,9 @@ import contextlib
 import random
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from foreman.directory.errors import DirectoryUnavailable
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Changes, Deleted, KeyRange, KeyValue, Put
 from foreman.directory.sqlite.engine import SqliteDirectory
+from foreman.directory.sqlite.schema import connect
 from tests.deadline import wait_until_async
 
 PROGRAM = Path(__file__).with_name("other_process.py")
@@ -133,3 +136,17 @@ async def test_a_silent_node_goes_whole_and_one_that_wakes_comes_back_whole(path
                 other.send_signal(signal.SIGCONT)
                 back = await anext(watch)
                 assert {event.key for event in back.events if isinstance(event, KeyValue)} == node
+
+
+def test_those_who_find_no_file_at_the_same_moment_all_get_one_directory(tmp_path: Path) -> None:
+    """Also who reads the header before another made the tables, and the tables after it: that was taken for somebody else's database."""
+    together = threading.Barrier(4)
+
+    def open_it(number: int) -> str:
+        together.wait(DEADLINE_S)
+        with contextlib.closing(connect(str(tmp_path / str(number)), DEADLINE_S)) as connection:
+            return str(connection.execute("SELECT directory FROM facts").fetchone()[0])
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(100):
+            assert len(set(pool.map(open_it, [number] * 4))) == 1

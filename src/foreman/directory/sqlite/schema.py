@@ -60,10 +60,11 @@ def _make_private(path: str) -> None:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     application = _pragma(connection, "application_id")
-    if application == 0 and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
-        connection.execute("PRAGMA journal_mode = WAL")
-        _make_tables(connection)
-        application = _pragma(connection, "application_id")
+    if application == 0:
+        if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+            connection.execute("PRAGMA journal_mode = WAL")
+            _make_tables(connection)
+        application = _pragma(connection, "application_id")  # also another process may have made them since
     if application != APPLICATION_ID:
         raise NotOurs("it is a database of another program")
     if _pragma(connection, "user_version") != FORMAT:
