@@ -54,12 +54,14 @@ async def test_hostile_words_are_told_bounded_and_a_deposed_leader_tells_nothing
         seen = await view(directory)
         assert seen.status is not None
         assert (len(seen.status.why), len(seen.status.missing)) == (MAX_REASON, MAX_MISSING)
-        assert (len(seen.story.lines[0].what), seen.story.lines[0].reason) == (MAX_REASON, "?")
+        leads, hostile = seen.story.lines
+        assert (leads.epoch, leads.what, leads.reason) == (4, "node a leads", "nobody did")
+        assert (len(hostile.what), hostile.reason) == (MAX_REASON, "?")
 
         await directory.transact([], [Put(KEYS.leader, encode(LeaderRecord("b", "")))])
         teller.tell("too late", "somebody else leads")
         await asyncio.wait_for(telling, 10.0)
-        assert len((await view(directory)).story.lines) == 1
+        assert len((await view(directory)).story.lines) == 2
 
 
 async def test_a_status_that_comes_late_does_not_stand_under_a_newer_epoch(tmp_path: Path) -> None:

@@ -59,8 +59,11 @@ class Teller:
             self._dirty.set()
 
     def begin(self, epoch: int, recovery_id: str) -> None:
-        """A director of another epoch speaks from now on."""
+        """A director of another epoch speaks from now on. The first of its leader says that another leads."""
+        is_first = self._status.epoch == 0
         self._status = StatusRecord(epoch, recovery_id, self._node, "recovering", "", "", (), self._wall())
+        if is_first:
+            self.tell(f"node {self._node} leads", "the leader before it is gone" if self._lines else "nobody did")
 
     async def run(self, lease: LeaseId, leader_revision: int) -> None:
         """Until this leader is deposed.
