@@ -148,11 +148,9 @@ def takes_late_pushes(patch: pytest.MonkeyPatch) -> None:
     ids=lambda each: getattr(each, "__name__", ""),
 )
 def test_what_is_wrong_on_purpose_is_caught(wrong: Wrong, caught: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may break something else first: in another seed."""
     wrong(monkeypatch)
-    with pytest.raises(BrokenPromise) as broken:
-        for seed in range(ENOUGH):
-            simulate(seed)
-    assert re.search(caught, _why(broken.value))
+    assert any(re.search(caught, _broken_by(seed)) for seed in range(ENOUGH))
 
 
 @pytest.mark.parametrize(
@@ -186,6 +184,15 @@ def test_trust_in_a_worker_that_lost_its_disk_is_caught(monkeypatch: pytest.Monk
     never_vouches(monkeypatch)
     with pytest.raises(BrokenPromise, match="of peace"):
         simulate(1, script=_a_member_is_emptied)
+
+
+def _broken_by(seed: int) -> str:
+    """What is wrong in the end; "": nothing."""
+    try:
+        simulate(seed)
+    except BrokenPromise as broken:
+        return _why(broken)
+    return ""
 
 
 def _why(broken: BrokenPromise) -> str:
