@@ -6,6 +6,7 @@ because after a failed fsync nobody knows what it holds.
 """
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -155,11 +156,12 @@ class Writer:
             self.answer_when_durable(version, pending)
 
     def _refuse(self, acks: list[Ack], error: Exception) -> None:
-        """Nothing that was not durable has been taken."""
-        if not isinstance(error, OSError):
-            raise error
-        fault = StorageFault(errno_name(error.errno or 0), str(error.filename))
-        final = not is_full_disk(error)
+        """Nothing that was not durable has been taken. What is no fault of the disk is one of the program: as final, and told in full."""
+        if isinstance(error, OSError):
+            fault, final = StorageFault(errno_name(error.errno or 0), str(error.filename)), not is_full_disk(error)
+        else:
+            traceback.print_exception(error)
+            fault, final = StorageFault(f"{type(error).__name__}: {error}", self._segments.current.path), True
         if final:
             self.failed = fault
         line = replies.error(fault)
