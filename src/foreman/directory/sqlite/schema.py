@@ -8,11 +8,13 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import time
 from typing import Final
 
 APPLICATION_ID: Final = 0x466F7265
 """In the file's header: "Fore"."""
 FORMAT: Final = 1
+_BUSY_AGAIN_S: Final = 0.005
 
 _TABLES: Final = """
 CREATE TABLE facts(
@@ -41,12 +43,25 @@ def connect(path: str, busy_timeout_s: float) -> sqlite3.Connection:
     """A connection to the directory at ``path``, which is made when there is none. Raises OSError, sqlite3.Error, NotOurs."""
     _make_private(path)
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
+    deadline = time.monotonic() + busy_timeout_s
     try:
-        _prepare(connection)
+        while not _prepared(connection, deadline):
+            time.sleep(_BUSY_AGAIN_S)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _prepared(connection: sqlite3.Connection, deadline: float) -> bool:
+    """False: others make the file at this moment; to be tried again, because SQLite does not wait where two could wait for one another."""
+    try:
+        _prepare(connection)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+            raise
+        return False
+    return True
 
 
 def _make_private(path: str) -> None:
