@@ -137,9 +137,9 @@ def _facts(kind: type[ForemanError]) -> str:
 
 
 def _below(root: type[Any]) -> Iterator[type[Any]]:
-    """Only the classes of the two error modules: who else is loaded must not change the page."""
+    """Only the classes of the tree's own modules: who else is loaded must not change the page."""
     for kind in root.__subclasses__():
-        if kind.__module__ in {"foreman.core.errors", "foreman.core.data_errors"}:
+        if kind.__module__ in {"foreman.core.errors", "foreman.core.cluster_errors", "foreman.core.data_errors"}:
             yield kind
             yield from _below(kind)
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreman.core.data_errors import DataPlaneError, InvalidCommand, data_error_from_wire
-from foreman.core.errors import ForemanError, InvalidConfiguration, InvalidParams, InvalidWorkerId, UnknownKind, error_from_facts
+from foreman.core.error_base import error_from_facts
+from foreman.core.errors import ForemanError, InvalidConfiguration, InvalidParams, InvalidWorkerId, UnknownKind
 from foreman.core.health import Health, HealthStatus, aggregate
 from foreman.core.ids import parse_worker_id
 from foreman.core.kinds import CommandProgram, Kinds, KindSpec, PythonProgram, RestartType, check_command_params, fill

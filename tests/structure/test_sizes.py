@@ -14,29 +14,16 @@ UNUSUAL_SHARE: Final = 0.05
 MOST_CODE_LINES_OF_THE_SUPERVISOR: Final = 1_384
 """The house wants about 1,000; docs/adr/0012 says what the rest is."""
 
-LONG_FOR_A_REASON: Final = {
-    "src/foreman/core/errors.py": "the whole error tree of the contract, to be read as one page",
-}
-
 
 @pytest.mark.parametrize("folder", ["src", "benchmarks"])
 def test_a_file_is_one_idea(folder: str) -> None:
-    too_long = {
-        file.path: len(file.lines)
-        for file in python_files(folder)
-        if len(file.lines) > MOST_LINES_OF_A_FILE and file.path not in LONG_FOR_A_REASON
-    }
+    too_long = {file.path: len(file.lines) for file in python_files(folder) if len(file.lines) > MOST_LINES_OF_A_FILE}
     assert not too_long, f"split by idea: {too_long}"
 
 
 def test_a_test_file_is_one_subject() -> None:
     too_long = {file.path: len(file.lines) for file in python_files("tests") if len(file.lines) > MOST_LINES_OF_A_TEST_FILE}
     assert not too_long, f"split by subject: {too_long}"
-
-
-def test_the_list_of_exceptions_has_no_dead_entries() -> None:
-    long = {file.path for file in python_files("src") if len(file.lines) > MOST_LINES_OF_A_FILE}
-    assert set(LONG_FOR_A_REASON) <= long, "a file became short: take it off the list"
 
 
 def test_no_function_is_too_long() -> None:

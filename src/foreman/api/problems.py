@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from foreman.core.errors import ForemanError, InvalidRequest, NotAuthorized, error_from_facts
+from foreman.core.error_base import error_from_facts
+from foreman.core.errors import ForemanError, InvalidRequest, NotAuthorized
 
 
 def status_of(error: ForemanError) -> int:

@@ -3,21 +3,20 @@
     ForemanError
     ├─ InvalidWorkerId · InvalidClusterName · UnknownKind · InvalidParams · InvalidRequest · InvalidConfiguration  the caller's
     ├─ WorkerNotFound · WorkerExists · WorkerDirectoryBusy · WorkerBusy            this worker's state
-    ├─ NodeNotFound · AmbiguousNode                                                the cluster's
     ├─ FailedToStart · FailedToRemoveDirectory · BatchFailed · WorkersUnhealthy    what was tried failed
     ├─ InsufficientSpace · DiskFault · DataDirectoryInUse · DataDirectoryInvalid   the disk's
     ├─ ForemanTimeout (also TimeoutError) · ForemanUnavailable (also ConnectionError)
-    ├─ StaleGeneration · ForeignGeneration   a director's command, and a newer one or another directory's has the node
     ├─ NotAuthorized
+    ├─ NodeNotFound · AmbiguousNode · StaleGeneration · ForeignGeneration          between nodes (core/cluster_errors.py)
     └─ DataPlaneError      (core/data_errors.py: what log and storage workers answer)
 
-Each class has a stable ``code`` (a word for programs), an ``http_status``, and its facts as named attributes. ``str(error)`` is one
-sentence that says what happened and, where there is something to do, what to do. Two errors with the same facts are equal,
-so results can be compared. Errors travel as RFC 9457 problems: :meth:`ForemanError.facts` out, :func:`error_from_facts` in.
+What every one of them has, and how it travels, is in ``core/error_base.py``.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+
+from foreman.core.cluster_errors import AmbiguousNode, ForeignGeneration, NodeNotFound, StaleGeneration
+from foreman.core.error_base import ForemanError
 
 __all__ = [
     "AmbiguousNode",
@@ -47,44 +46,6 @@ __all__ = [
     "WorkerNotFound",
     "WorkersUnhealthy",
 ]
-
-
-class ForemanError(Exception):
-    """The base of all. ``fields`` names the attributes that carry the facts, in the order of the constructor."""
-
-    code: ClassVar[str] = "foreman_error"
-    http_status: ClassVar[int] = 500
-    fields: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(cls, *, code: str = "", status: int = 0, fields: tuple[str, ...] = ()) -> None:
-        cls.code, cls.http_status, cls.fields = code or cls.code, status or cls.http_status, fields or cls.fields
-
-    def facts(self) -> dict[str, Any]:
-        """The named facts as plain JSON values."""
-        return {name: _plain(getattr(self, name)) for name in self.fields}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ForemanError) and type(self) is type(other) and self.facts() == other.facts()
-
-    def __hash__(self) -> int:
-        return hash((type(self), repr(self.facts())))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.facts().items())})"
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case ForemanError():
-            return {"code": value.code, "detail": str(value), **value.facts()}
-        case Mapping():
-            return {str(k): _plain(v) for k, v in value.items()}
-        case str() | bytes():
-            return value
-        case Sequence():
-            return [_plain(v) for v in value]
-        case _:
-            return value
 
 
 class InvalidWorkerId(ForemanError, code="invalid_worker_id", status=422, fields=("id",)):
@@ -156,28 +117,6 @@ class WorkerNotFound(ForemanError, code="worker_not_found", status=404, fields=(
 
     def __str__(self) -> str:
         return f"there is no worker {self.id} on this node (see `foreman ls`)"
-
-
-class NodeNotFound(ForemanError, code="node_not_found", status=404, fields=("node", "known")):
-    """``known``: the nodes that the cluster's directory speaks of, each by its id, or as "name (id)"."""
-
-    def __init__(self, node: str, known: Sequence[str]) -> None:
-        super().__init__(node, known)
-        self.node, self.known = node, tuple(known)
-
-    def __str__(self) -> str:
-        return f"the cluster knows no node {self.node[:80]!r}; it knows {', '.join(self.known) or 'none'} (see `foreman cluster status`)"
-
-
-class AmbiguousNode(ForemanError, code="ambiguous_node", status=409, fields=("name", "ids")):
-    """Several nodes of the cluster have the name by which one was meant."""
-
-    def __init__(self, name: str, ids: Sequence[str]) -> None:
-        super().__init__(name, ids)
-        self.name, self.ids = name, tuple(ids)
-
-    def __str__(self) -> str:
-        return f"{len(self.ids)} nodes are called {self.name[:80]!r}; name one by its id: {', '.join(self.ids)}"
 
 
 class WorkerExists(ForemanError, code="worker_exists", status=409, fields=("id",)):
@@ -319,44 +258,3 @@ class NotAuthorized(ForemanError, code="not_authorized", status=403, fields=("re
 
     def __str__(self) -> str:
         return f"not authorized: {self.reason}"
-
-
-class StaleGeneration(ForemanError, code="stale_generation", status=409, fields=("epoch", "newest_epoch")):
-    """A director's command, after a newer director has commanded this node."""
-
-    def __init__(self, epoch: int, newest_epoch: int) -> None:
-        super().__init__(epoch, newest_epoch)
-        self.epoch, self.newest_epoch = epoch, newest_epoch
-
-    def __str__(self) -> str:
-        return f"the director of epoch {self.epoch} commands nothing here any more: this node has heard that of epoch {self.newest_epoch}"
-
-
-class ForeignGeneration(ForemanError, code="foreign_generation", status=409, fields=("directory", "known", "workers")):
-    """A director's command that rests on another directory than the one by which this node's ``workers`` were made."""
-
-    def __init__(self, directory: str, known: str, workers: Sequence[str]) -> None:
-        super().__init__(directory, known, workers)
-        self.directory, self.known, self.workers = directory, known, tuple(workers)
-
-    def __str__(self) -> str:
-        shown = ", ".join(self.workers[:5]) + (f" and {len(self.workers) - 5} more" if len(self.workers) > 5 else "")
-        return (
-            f"this node keeps {shown} of a cluster whose directory was {self.known}, and the directory is {self.directory} now: it was "
-            "emptied or replaced. Restore the old one, or give these workers' data up (`foreman rm`)"
-        )
-
-
-def _family(root: type[ForemanError]) -> dict[str, type[ForemanError]]:
-    known = {root.code: root}
-    for child in root.__subclasses__():
-        known |= _family(child)
-    return known
-
-
-def error_from_facts(code: str, detail: str, facts: Mapping[str, Any]) -> ForemanError:
-    """The error another process told of: the same class with the same facts; an unknown code is a plain ForemanError."""
-    kind = _family(ForemanError).get(code)
-    if kind is None or kind is ForemanError or any(name not in facts for name in kind.fields):
-        return ForemanError(detail)
-    return kind(*(facts[name] for name in kind.fields))

@@ -10,7 +10,8 @@ from typing import Any
 
 from foreman.control.attempt import origin_of
 from foreman.control.cluster_view import ClusterView
-from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest, WorkerBusy, WorkerExists, error_from_facts
+from foreman.core.error_base import error_from_facts
+from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest, WorkerBusy, WorkerExists
 from foreman.core.ids import parse_worker_id
 from foreman.core.manifest import params_problems
 from foreman.directory.records import Placement, encode
