@@ -33,7 +33,7 @@ def write(directory: Path, batches: Batches, *, turn_over_after: Sequence[int] =
             record = encode_record(header.marker, start, version, previous, transaction)
             pieces += record
             offset, previous = offset + sum(map(len, record)), version
-        segments.append(Batch(pieces, places, previous, into))
+        segments.append(Batch(pieces, places, previous, offset - start, into))
     return segments
 
 
@@ -150,7 +150,7 @@ def test_a_recycled_file_shows_nothing_of_its_former_use(tmp_path: Path) -> None
     segments.recycle(2)
     header = next_header(segments.current.header)
     pieces = encode_record(header.marker, DATA_START, 20, 12, b"new")
-    segments.append(Batch(pieces, [(20, DATA_START)], 20, header))
+    segments.append(Batch(pieces, [(20, DATA_START)], 20, sum(map(len, pieces)), header))
     close(segments)
     found = cold_start(str(tmp_path / "log"), lambda read, total: None)
     segments = Segments(str(tmp_path / "log"), found.segments, found.left)

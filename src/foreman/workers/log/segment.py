@@ -89,7 +89,7 @@ class Segment:
                     self.cut()
                 raise
         sync(os.fdatasync, self._descriptor, self.path)
-        self._advance(data)
+        self.end_append(data)
 
     def begin_append(self, data: bytes) -> int | None:
         """Write ``data`` at the end where there is room already; what descriptor to sync before :meth:`end_append`.
@@ -106,9 +106,6 @@ class Segment:
 
     def end_append(self, data: bytes) -> None:
         """It is durable."""
-        self._advance(data)
-
-    def _advance(self, data: bytes) -> None:
         self.data_crc = google_crc32c.extend(self.data_crc, data)
         self.end += len(data)
 

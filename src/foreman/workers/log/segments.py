@@ -27,7 +27,7 @@ _WRITTEN_AT_ONCE_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one write makes durable: records in pieces, which of them go into the index, the last version.
+    """What one write makes durable: records in pieces, which of them go into the index, the last version, how many bytes all are.
 
     ``into``: the segment it begins, None: it goes on in the last one.
     """
@@ -35,6 +35,7 @@ class Batch:
     pieces: Sequence[bytes]
     places: Sequence[tuple[Version, int]]
     last: Version
+    size_bytes: int
     into: SegmentHeader | None = None
 
 
@@ -76,10 +77,10 @@ class Segments:
 
         None: :meth:`append` must do it all. It may be called also after this one has returned something.
         """
-        if batch.into is not None:
+        if batch.into is not None or batch.size_bytes > _WRITTEN_AT_ONCE_BYTES:
             return None
         data = b"".join(batch.pieces)
-        descriptor = self.current.begin_append(data) if len(data) <= _WRITTEN_AT_ONCE_BYTES else None
+        descriptor = self.current.begin_append(data)
         return None if descriptor is None else (descriptor, data)
 
     def end_append(self, batch: Batch, data: bytes) -> None:

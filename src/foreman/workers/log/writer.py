@@ -125,7 +125,7 @@ class Writer:
 
     def _commit(self) -> None:
         self._scheduled = False
-        batch, acks = Batch(self._pieces, self._places, self.last, self._into), self._acks
+        batch, acks = Batch(self._pieces, self._places, self.last, self._offset - self._batch_start, self._into), self._acks
         self._into = None
         self._busy = True
         self.writes += 1
