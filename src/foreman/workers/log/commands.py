@@ -79,8 +79,8 @@ def parse_recover(words: list[bytes]) -> RecoverCommand:
     match words[5:]:
         case []:
             pass
-        case [option, generation, recovery_id] if option.upper() == b"LOCK":
-            lock = (parse_unsigned(generation, "generation"), parse_text(recovery_id, "recovery_id"))
+        case [option, _, _] as given if option.upper() == b"LOCK":
+            lock = parse_lock(given)
         case _:
             raise InvalidCommand(_RECOVER)
     if words[1].upper() != b"FROM":
