@@ -77,13 +77,13 @@ async def test_what_is_left_over_survives_a_new_start_and_writes_in_between(tmp_
 @given(st.lists(st.sampled_from([b"", b"b", b"c", b"m", b"z"]), min_size=2, max_size=2, unique=True), st.binary(max_size=3))
 def test_the_record_of_what_is_left_over_reads_as_it_was_written(bounds: list[bytes], next_key: bytes) -> None:
     begin, end = sorted(bounds)
-    stored = Stored(7, lock=Lock(1, "r"), key_range=KeyRange(begin, end), leftover=KeyRange(begin, end).others())
+    stored = Stored(7, lock=Lock(1, "r"), key_range=KeyRange(begin, end), leftover=KeyRange(begin, end).outside())
     assert decode_stored(stored.encode()) == stored
     for part in stored.leftover:
         assert cleared_up_to(stored, KeyRange(b"other", b"range"), next_key) == stored
         stored = cleared_up_to(stored, part, None)
     assert stored.leftover == ()
-    assert ALL_KEYS.others() == ()
+    assert ALL_KEYS.outside() == ()
 
 
 async def test_a_worker_killed_while_it_clears_goes_on_at_the_next_start(log: FakeLog, start_worker: Start, connect: Connect) -> None:

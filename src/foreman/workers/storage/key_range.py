@@ -46,14 +46,10 @@ class KeyRange:
         ends = [end for end in (self.end, other.end) if end is not None]
         return KeyRange(max(self.begin, other.begin), min(ends, default=None))
 
-    def outside(self) -> list[tuple[bytes, bytes]]:
-        """All keys that are not here, as ranges."""
-        below = [(b"", self.begin)] if self.begin else []
-        return below if self.end is None else [*below, (self.end, PAST_ALL_KEYS)]
-
-    def others(self) -> tuple["KeyRange", ...]:
-        """The same as key ranges."""
-        return tuple(KeyRange(begin, None if end == PAST_ALL_KEYS else end) for begin, end in self.outside())
+    def outside(self) -> tuple["KeyRange", ...]:
+        """All keys that are not here, in order."""
+        below = (KeyRange(b"", self.begin),) if self.begin else ()
+        return below if self.end is None else (*below, KeyRange(self.end))
 
     def error(self) -> WrongKeyRange:
         """What is answered to who asks beyond it."""

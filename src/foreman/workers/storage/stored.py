@@ -50,8 +50,8 @@ class Stored:
     ``durable_version``: the version LMDB's data is at. ``locked``: a recovery is under way, nothing is pulled. ``lock``: the
     newest there ever was; older ones stay refused after the unlock. ``layout``: what the last unlock gave; it names the logs.
     ``key_range``: what is held. ``refill``: None when the data is whole; else it is no data to answer with, and ``durable_version`` only
-    says from where the logs go on. ``leftover``: what was held before and may still have
-    data. ``nodes`` and ``next_node``: see long_keys.py.
+    says from where the logs go on. ``leftover``: what was held before and may still have data. ``nodes`` and ``next_node``: see
+    long_keys.py.
     """
 
     durable_version: int = 0
@@ -132,7 +132,7 @@ def unlocked(stored: Stored, version: Version, raw: Mapping[str, Any], layout: L
     if stored.durable_version and not stored.key_range.covers(keys.begin, keys.end):
         raise InvalidCommand("the layout's key_range is wider than what this worker holds; it needs reset, and replicas to copy from")
     if keys != stored.key_range:
-        target = replace(target, leftover=keys.others())
+        target = replace(target, leftover=keys.outside())
     return Unlocking(target, drop=False)
 
 
