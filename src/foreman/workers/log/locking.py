@@ -13,14 +13,12 @@ from foreman.workers.log.standing import Lock, Standing
 
 def locked_by(standing: Standing, generation: int, recovery_id: str) -> Standing:
     """Raises NewerLockExists."""
-    held = standing.lock
-    if held is not None and (generation < held.generation or (generation == held.generation and recovery_id != held.recovery_id)):
-        raise NewerLockExists(held.generation, held.recovery_id)
-    if held is not None and generation == held.generation and not held.held:
+    held, wanted = standing.lock, Lock(generation, recovery_id, held=True)
+    if held is not None and generation <= held.generation and held != wanted:
         raise NewerLockExists(held.generation, held.recovery_id)
     if generation < standing.epoch:
         raise NewerLockExists(standing.epoch, held.recovery_id if held is not None else "-")
-    return replace(standing, epoch=generation, lock=Lock(generation, recovery_id, held=True))
+    return replace(standing, epoch=generation, lock=wanted)
 
 
 def check_holder(standing: Standing, generation: int, recovery_id: str) -> None:

@@ -98,9 +98,7 @@ def locked_by(stored: Stored, lock: Lock) -> Stored | None:
     two recoveries in one generation the first to come holds: ids have no order.
     """
     held = stored.lock
-    if held == lock and not stored.locked:
-        return None
-    if held is not None and (lock.generation < held.generation or (lock.generation == held.generation and lock != held)):
+    if held is not None and lock.generation <= held.generation and not (held == lock and stored.locked):
         return None
     return replace(stored, locked=True, lock=lock)
 
