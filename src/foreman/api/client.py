@@ -39,7 +39,7 @@ class RemoteForeman(ForemanInterface):
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: set[Subscription[NodeEvent]] = set()
 
     @classmethod
     def connect(
@@ -185,11 +185,13 @@ class RemoteForeman(ForemanInterface):
     def events(self, *, after: int | None = None) -> AsyncIterator[NodeEvent]:
         if after is not None and after < 0:
             raise InvalidRequest([f"after must be the number of an event, not {after}"])
-        subscription = Subscription(self._calls, after)
+        subscription = Subscription[NodeEvent](
+            self._calls, "/v1/events", after, lambda message: wire.decode_event(message.event, message.data)
+        )
         self._subscriptions.add(subscription)
         return self._following(subscription)
 
-    async def _following(self, subscription: Subscription) -> AsyncIterator[NodeEvent]:
+    async def _following(self, subscription: Subscription[NodeEvent]) -> AsyncIterator[NodeEvent]:
         try:
             async for event in subscription.events():
                 yield event

@@ -3,9 +3,9 @@
 Owns nothing: the connections are the client's.
 """
 
-import asyncio
 import base64
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -13,14 +13,10 @@ import msgspec
 
 from foreman.api.calls import Calls
 from foreman.api.sending import ANSWER_WITHIN_S, MARGIN_S, checked_timeout, worker_body
-from foreman.api.sse import Parser
+from foreman.api.watching import Subscription
 from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
-from foreman.core.errors import ForemanUnavailable, InvalidRequest
+from foreman.core.errors import InvalidRequest
 from foreman.core.ids import parse_worker_id
-
-AWAY_S: Final = 15.0
-"""How long a node may be away before a stream of events gives up."""
-AGAIN_S: Final = 0.2
 
 _decode_event: Final = msgspec.json.Decoder(ClusterEvent).decode
 _decode_placed: Final = msgspec.json.Decoder(PlacedWorker).decode
@@ -37,21 +33,10 @@ class RemoteCluster(ClusterInterface):
     async def events(self, *, after: int | None = None) -> AsyncGenerator[ClusterEvent, None]:
         if after is not None and after < 0:
             raise InvalidRequest([f"after must be what an event told, not {after}"])
-        loop = asyncio.get_running_loop()
-        last, gone_at = "" if after is None else str(after), -AWAY_S
-        while True:
-            parser = Parser(last)  # half a message is none
-            try:
-                async with self._calls.streaming("/v1/cluster/events", **({"last_event_id": last} if last else {})) as chunks:
-                    async for chunk in chunks:
-                        for message in parser.feed(chunk):
-                            yield _decode_event(message.data)
-                            last = message.id
-                        gone_at = loop.time()
-            except ForemanUnavailable:
-                if loop.time() - gone_at >= AWAY_S:
-                    raise
-            await asyncio.sleep(AGAIN_S)
+        subscription = Subscription(self._calls, "/v1/cluster/events", after, lambda message: _decode_event(message.data))
+        async with aclosing(subscription.events()) as events:
+            async for event in events:
+                yield event
 
     async def configure(
         self,

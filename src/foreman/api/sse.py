@@ -40,9 +40,10 @@ class Message:
 
 @dataclass(slots=True)
 class Parser:
-    """Bytes in, whole messages out. ``last_id`` is what to send as Last-Event-ID."""
+    """Bytes in, whole messages out. ``last_id``: of the last whole message, and what to send as Last-Event-ID."""
 
     last_id: str = ""
+    _id: str | None = None
     _buffer: bytes = b""
     _event: str = ""
     _data: list[bytes] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Parser:
             case b"event":
                 self._event = value.decode("utf-8", "replace")
             case b"id":
-                self.last_id = value.decode("utf-8", "replace")
+                self._id = value.decode("utf-8", "replace")
             case b"data":
                 self._data.append(value)
             case _:  # a comment (an empty name), or a field we have no use for
@@ -73,4 +74,6 @@ class Parser:
     def _dispatch(self) -> Message | None:
         event, data = self._event, self._data
         self._event, self._data = "", []
+        if self._id is not None:
+            self.last_id = self._id
         return Message(event or "message", self.last_id, b"\n".join(data)) if data else None

@@ -1,32 +1,34 @@
-"""The event stream of a remote node as an iterator that survives the node's restart.
+"""An event stream of a remote node, its own or the cluster's, as an iterator that survives the node's restart.
 
 It comes back with Last-Event-ID, so nothing that the node still keeps is missed; when the node stays away for longer than
 ``AWAY_S`` it ends with ForemanUnavailable.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Final, Generic, TypeVar
 
 from foreman.api.calls import Calls
 from foreman.api.connection import Connection, ConnectionBrokenError
-from foreman.api.sse import Parser
-from foreman.api.wire import decode_event
+from foreman.api.sse import Message, Parser
 from foreman.core.errors import ForemanUnavailable
-from foreman.core.views import NodeEvent
 
 AWAY_S: Final = 15.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 
 Opened = tuple[Connection, AsyncIterator[bytes]]
+_Event = TypeVar("_Event")
 
 
-class Subscription:
-    """One watcher. Its place in the stream is taken as soon as ``opening`` is done, before the first event is asked for."""
+class Subscription(Generic[_Event]):
+    """One watcher. Its place in the stream is taken as soon as ``opening`` is done, before the first event is asked for.
 
-    def __init__(self, calls: Calls, after: int | None) -> None:
-        self._calls = calls
+    ``decode``: a message's event, or None for one that this client does not know.
+    """
+
+    def __init__(self, calls: Calls, path: str, after: int | None, decode: Callable[[Message], _Event | None]) -> None:
+        self._calls, self._path, self._decode = calls, path, decode
         self._parser = Parser(last_id="" if after is None else str(after))
         self.opening: asyncio.Task[Opened] = asyncio.get_running_loop().create_task(self._open())
 
@@ -34,7 +36,7 @@ class Subscription:
         connection = await self._calls.open()
         headers = {"last_event_id": self._parser.last_id} if self._parser.last_id else {}
         try:
-            return connection, await self._calls.begin_stream(connection, "/v1/events", **headers)
+            return connection, await self._calls.begin_stream(connection, self._path, **headers)
         except ConnectionBrokenError as broken:
             connection.close()
             raise self._calls.broken(broken) from broken
@@ -42,13 +44,13 @@ class Subscription:
             connection.close()
             raise
 
-    async def events(self) -> AsyncIterator[NodeEvent]:
+    async def events(self) -> AsyncGenerator[_Event, None]:
         connection, chunks = await self.opening
         while True:
             try:
                 async for chunk in chunks:
                     for message in self._parser.feed(chunk):
-                        event = decode_event(message.event, message.data)
+                        event = self._decode(message)
                         if event is not None:
                             yield event
             except ConnectionBrokenError:
@@ -62,13 +64,13 @@ class Subscription:
         loop = asyncio.get_running_loop()
         deadline, pause_s = loop.time() + AWAY_S, _FIRST_PAUSE_S
         while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
             try:
                 return await self._open()
             except ForemanUnavailable:
                 if loop.time() + pause_s > deadline:
                     raise
-            await asyncio.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
     def abandon(self) -> None:
         """Nobody will iterate any more."""
