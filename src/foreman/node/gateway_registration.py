@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from foreman.directory.errors import DirectoryError, LeaseExpired
 from foreman.directory.health_record import HealthRecord
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Absent, Comparison, Delete, Deleted, Directory, KeyRange, KeyValue, Lease, Operation, Put, Unchanged
+from foreman.directory.port import Comparison, Delete, Deleted, Directory, KeyRange, KeyValue, Lease, Operation, Put, Unchanged, as_it_is
 from foreman.directory.records import NodeRecord, ServiceRecord, encode
 
 Truth = Mapping[str, ServiceRecord]
@@ -63,7 +63,7 @@ class Registration:
             node = await self._directory.get(self._node_key)
             strays = {entry.key: entry.value for entry in snapshot.entries}
             unmoved = {entry.key: entry.value for entry in snapshot.entries if entry.lease == lease.id}
-            unchanged = Absent(self._node_key) if node is None else Unchanged(self._node_key, node.mod_revision)
+            unchanged = as_it_is(self._node_key, node)
             if await self._write(unchanged, lease, self._wanted(truth, health), unmoved, strays):
                 return
         raise RegistrationLost(self._node.id)

@@ -23,7 +23,7 @@ from foreman.core.ids import WorkerId, parse_worker_id, service_name
 from foreman.directory.errors import Compacted, FutureRevision, InvalidRecord
 from foreman.directory.following import follow
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Absent, Comparison, Delete, Directory, KeyValue, Put, Unchanged
+from foreman.directory.port import Absent, Delete, Directory, KeyValue, Put, Unchanged, as_it_is
 from foreman.directory.records import ClusterSpec, DrainRecord, decode, encode
 from foreman.directory.worker_request import ASKED, REMOVING, WorkerRequest
 
@@ -167,8 +167,7 @@ class DirectoryCluster(ClusterInterface):
     # --- writing ---
 
     async def _put(self, key: bytes, there: KeyValue | None, value: bytes) -> bool:
-        unchanged: Comparison = Absent(key) if there is None else Unchanged(key, there.mod_revision)
-        return (await self._directory.transact([unchanged], [Put(key, value)])).succeeded
+        return (await self._directory.transact([as_it_is(key, there)], [Put(key, value)])).succeeded
 
 
 def _changed(spec: ClusterSpec | None, said: dict[str, Any]) -> ClusterSpec:
