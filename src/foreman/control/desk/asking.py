@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from foreman.control.attempt import origin_of
 from foreman.control.cluster_view import ClusterView
 from foreman.core.error_base import error_from_facts
 from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest, WorkerBusy, WorkerExists
+from foreman.core.generations import is_directed
 from foreman.core.ids import parse_worker_id
 from foreman.core.manifest import params_problems
 from foreman.directory.records import Placement, encode
@@ -21,7 +21,7 @@ from foreman.directory.worker_request import ASKED, FAILED, MADE, REMOVING, Work
 def request_of(id: object, kind: str, params: Mapping[str, Any] | None, now: float) -> WorkerRequest:
     """A request as it comes in. Raises InvalidWorkerId, InvalidParams, InvalidRequest."""
     worker = parse_worker_id(id)
-    if origin_of(worker) is not None:
+    if is_directed(worker):
         raise InvalidRequest([f"{worker} is a name that only directors give; choose another id"])
     given = {} if params is None else params
     problems = params_problems(given)

@@ -1,8 +1,8 @@
 """How far the draining of a node has come: what is still on it, and why it may not get on. Pure."""
 
-from foreman.control.attempt import origin_of
 from foreman.control.cluster_view import ClusterView
 from foreman.control.desk.words import ROLES, ailing_on, named_by
+from foreman.core.generations import is_directed
 
 
 def left_on(node: str, view: ClusterView) -> dict[str, str]:
@@ -12,13 +12,13 @@ def left_on(node: str, view: ClusterView) -> dict[str, str]:
     """
     named = {worker.id: ROLES[role] for worker, role in named_by(view.layout).items() if worker.node == node}
     there = [place.id for place in view.services if place.node == node] + [worker.id for worker in ailing_on(node, view)]
-    spent = [id for id in there if origin_of(id) is not None]
+    spent = filter(is_directed, there)
     return dict.fromkeys(spent, "is about to be removed") | named
 
 
 def staying_on(node: str, view: ClusterView) -> list[str]:
     """Workers that no drain touches: a director did not make them."""
-    return sorted(place.id for place in view.services if place.node == node and origin_of(place.id) is None)
+    return sorted(place.id for place in view.services if place.node == node and not is_directed(place.id))
 
 
 def hindrances(node: str, view: ClusterView) -> list[str]:
