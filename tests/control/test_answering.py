@@ -170,11 +170,11 @@ async def test_a_removal_ends_when_the_worker_is_gone(cluster: Cluster, answers:
 async def test_who_leads_no_more_writes_nothing(cluster: Cluster) -> None:
     await cluster.directory.transact([], [Put(KEYS.leader, b'{"node":"b","address":""}')])
     await cluster.put(request(), request("x", state="removing"))
-    revision = (await cluster.directory.read(KEYS.requests)).revision
+    revision = (await cluster.directory.read(KEYS.everything)).revision
     await cluster.until(lambda view: view.revision >= revision)
     await asyncio.wait([asyncio.create_task(cluster.feed.until(lambda view: view.revision > revision, 0.1))])
     assert cluster.feed.view.requests == {"w": request(), "x": request("x", state="removing")}
-    await cluster.directory.transact([], [Delete(KEYS.requests)])
+    await cluster.directory.transact([], [Delete.key(KEYS.request(id)) for id in ("w", "x")])
 
 
 def test_where_such_a_worker_runs_already_is_the_place() -> None:

@@ -77,10 +77,10 @@ def held_by(layout: Layout) -> dict[Placement, KeyRange]:
     for team in layout.teams:
         for worker in team.members:
             members.setdefault(worker, []).append(KeyRange(team.begin, team.end))
-        joining |= {joiner.worker: keys_of(joiner, KeyRange(team.begin, team.end)) for joiner in team.joining}
+        joining |= {joiner.worker: _keys_of(joiner, KeyRange(team.begin, team.end)) for joiner in team.joining}
     return joining | {worker: hull(ranges) for worker, ranges in members.items()}
 
 
-def keys_of(joiner: Joiner, team: KeyRange) -> KeyRange:
+def _keys_of(joiner: Joiner, team: KeyRange) -> KeyRange:
     """What a joiner of this team is to hold."""
     return team if joiner.keys is None else KeyRange(*joiner.keys)

@@ -79,10 +79,6 @@ class ClusterKeys:
         return self._at("requests", worker)
 
     @property
-    def requests(self) -> KeyRange:
-        return KeyRange.of_prefix(self._at("requests", ""))
-
-    @property
     def status(self) -> bytes:
         return self._at("status")
 
