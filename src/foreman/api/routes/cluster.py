@@ -1,7 +1,6 @@
 """The whole cluster, asked through any of its nodes: its status and its changes, the wish, drains, and workers wherever there is room."""
 
 import base64
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -9,9 +8,8 @@ from starlette.responses import StreamingResponse
 
 from foreman.api.cluster_schema import ClusterEventsQuery, NewClusterWorker, RemoveClusterWorkerQuery, Wish
 from foreman.api.routes.reach import Reached, TheForeman
-from foreman.api.routes.streaming import HEARTBEAT_S, NO_STORE, streamed, until_ending
+from foreman.api.routes.streaming import event_stream, streamed
 from foreman.api.routes.strict import NO_QUERY, StrictRoute, WorkerIdPath, problems
-from foreman.api.sse import HEARTBEAT
 from foreman.api.wire import JSON, encode
 from foreman.core.cluster import ClusterEvent, PlacedWorker
 from foreman.core.errors import InvalidRequest
@@ -33,14 +31,7 @@ async def watch_cluster(
 ) -> StreamingResponse:
     """First how the cluster is now, an event for each line of it; then, or after Last-Event-ID at once, everything that changes."""
     after = query.after if not last_event_id else _revision(last_event_id)
-    events = reach.foreman.cluster.events(after=after)
-
-    async def messages() -> AsyncIterator[bytes]:
-        yield b"retry: 1000\n\n"
-        async for event in until_ending(events, reach, HEARTBEAT_S):
-            yield HEARTBEAT if event is None else _message(event)
-
-    return StreamingResponse(messages(), media_type="text/event-stream", headers=NO_STORE)
+    return event_stream(reach.foreman.cluster.events(after=after), reach, _message)
 
 
 def _message(event: ClusterEvent) -> bytes:

@@ -4,10 +4,13 @@ A client that reads slowly is held back by the transport's own flow control: not
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
+from starlette.responses import StreamingResponse
+
 from foreman.api.routes.reach import Reach
+from foreman.api.sse import HEARTBEAT
 
 HEARTBEAT_S: Final = 15.0
 NO_STORE: Final = {"cache-control": "no-store"}
@@ -17,6 +20,17 @@ _Item = TypeVar("_Item")
 def streamed(media_type: str, sentence: str) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route that streams."""
     return {200: {"description": sentence, "content": {media_type: {"schema": {"type": "string"}}}}}
+
+
+def event_stream(events: AsyncIterator[_Item], reach: Reach, message: Callable[[_Item], bytes]) -> StreamingResponse:
+    """Server-sent events: each as ``message`` writes it, and a sign of life when nothing happens."""
+
+    async def messages() -> AsyncIterator[bytes]:
+        yield b"retry: 1000\n\n"
+        async for event in until_ending(events, reach, HEARTBEAT_S):
+            yield HEARTBEAT if event is None else message(event)
+
+    return StreamingResponse(messages(), media_type="text/event-stream", headers=NO_STORE)
 
 
 async def until_ending(items: AsyncIterator[_Item], reach: Reach, heartbeat_s: float | None) -> AsyncIterator[_Item | None]:

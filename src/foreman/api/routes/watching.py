@@ -7,10 +7,10 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import StreamingResponse
 
 from foreman.api.routes.reach import Reached
-from foreman.api.routes.streaming import HEARTBEAT_S, NO_STORE, streamed, until_ending
+from foreman.api.routes.streaming import NO_STORE, event_stream, streamed, until_ending
 from foreman.api.routes.strict import StrictRoute, WorkerIdPath, problems
 from foreman.api.schema import EventsQuery, OutputQuery
-from foreman.api.sse import HEARTBEAT, after_of, format_event
+from foreman.api.sse import after_of, format_event
 from foreman.core.errors import InvalidRequest
 
 router = APIRouter(prefix="/v1", tags=["watching"], route_class=StrictRoute)
@@ -27,14 +27,7 @@ async def watch_events(
         after = after_of(last_event_id, reach.life)
         if after is None:
             raise InvalidRequest(["Last-Event-ID is no id of an event of this stream"])
-    events = reach.foreman.events(after=after)
-
-    async def messages() -> AsyncIterator[bytes]:
-        yield b"retry: 1000\n\n"
-        async for event in until_ending(events, reach, HEARTBEAT_S):
-            yield HEARTBEAT if event is None else format_event(event, reach.life)
-
-    return StreamingResponse(messages(), media_type="text/event-stream", headers=NO_STORE)
+    return event_stream(reach.foreman.events(after=after), reach, lambda event: format_event(event, reach.life))
 
 
 @router.get("/workers/{id}/output", operation_id="getOutput", response_class=StreamingResponse,
