@@ -20,7 +20,7 @@ from foreman.cli.certificates import Authority, Use, new_authority
 from foreman.control.cluster_view import ClusterView, view_of
 from foreman.core.errors import ForemanError
 from foreman.core.mutations import Mutation, Set
-from foreman.core.views import NodeInfo
+from foreman.core.views import NodeInfo, WorkerInfo
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.opening import open_directory
 from foreman.directory.records import Layout, Placement, StorageTeam
@@ -156,10 +156,30 @@ class RealCluster:
         lines = [f"epoch {line.epoch}: {line.what} ({line.reason})" for line in view.story.lines]
         return "\n".join([*lines, f"status: {view.status}"])
 
+    def node(self, id: str) -> RealNode:
+        return next(node for node in self.nodes.values() if node.id == id)
+
+    async def leader(self) -> RealNode:
+        """Who leads now."""
+        leader = (await self.view()).leader
+        assert leader is not None
+        return self.node(leader.node)
+
+    async def info(self, worker: Placement) -> WorkerInfo:
+        """As its own node tells."""
+        async with RemoteForeman.connect(self.node(worker.node).data) as foreman:
+            return await foreman.info(worker.id)
+
+    async def workers(self) -> list[Placement]:
+        """Every worker that a node has, whether the layout names it or not."""
+        found: list[Placement] = []
+        for node in self.nodes.values():
+            async with RemoteForeman.connect(node.data) as foreman:
+                found += [Placement(worker.id, node.id) for worker in await foreman.all()]
+        return found
+
     async def endpoint(self, worker: Placement) -> str:
-        node = next(node for node in self.nodes.values() if node.id == worker.node)
-        async with RemoteForeman.connect(node.data) as foreman:
-            info = await foreman.info(worker.id)
+        info = await self.info(worker)
         endpoint = info.local_endpoint or info.endpoint
         assert endpoint is not None
         return endpoint

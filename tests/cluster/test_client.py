@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from foreman import Foreman
-from foreman.api.client import RemoteForeman
 from foreman.api.cluster_layouts import DirectoryLayouts
 from foreman.core.mutations import Set
 from foreman.directory.keys import ClusterKeys
@@ -37,9 +36,7 @@ async def wish(cluster: RealCluster, spec: ClusterSpec) -> None:
 
 
 async def kill(cluster: RealCluster, worker: Placement) -> None:
-    node = next(node for node in cluster.nodes.values() if node.id == worker.node)
-    async with RemoteForeman.connect(node.data) as foreman:
-        pid = (await foreman.info(worker.id)).pid
+    pid = (await cluster.info(worker)).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
 
@@ -69,9 +66,8 @@ async def test_pushes_and_reads_go_on_through_a_lost_log_and_a_lost_leader(tmp_p
         second = await client.layout(after=first.epoch)
         await goes_on(client, second)
 
-        leader, before = (await cluster.view()).leader, await client.layout()
-        assert leader is not None
-        await next(node for node in cluster.nodes.values() if node.id == leader.node).pull_the_plug()
+        leader, before = await cluster.leader(), await client.layout()
+        await leader.pull_the_plug()
         await goes_on(client, await client.layout(after=before.epoch))
         ending.set()
         await asyncio.gather(*pushing)

@@ -18,7 +18,6 @@ from tests.cluster.nodes import CLUSTER, Machine, RealCluster, RealNode, real_cl
 from tests.cluster.pushing import pushing
 from tests.cluster.test_healing import configure
 from tests.cluster.test_on_etcd import push_for, workers_of
-from tests.cluster.test_stale_node import leading
 from tests.directory.conftest import needs_etcd
 from tests.directory.etcd_server import etcd_cluster
 
@@ -65,7 +64,7 @@ async def test_the_clock_of_the_leader_jumps(tmp_path: Path) -> None:
         async with real_cluster(tmp_path, directory=etcd.url, machines=machines, lease_s=LEASE_S) as cluster:
             await configure(cluster.nodes["a"], "--logs", "3", "--storage-replicas", "2", "--replace-after", "600")
             first = await cluster.serving(members=2)
-            leader = await leading(cluster)
+            leader = await cluster.leader()
             before = await standing(cluster)
             async with pushing(cluster) as client:
                 for ahead_s in (HOUR_S, -HOUR_S, 0):

@@ -15,7 +15,6 @@ from typing import Final
 
 import pytest
 
-from foreman.api.client import RemoteForeman
 from foreman.control.recovery.table import PHASES
 from foreman.core.errors import ForemanError
 from tests.cluster.mortal import DEATHS
@@ -77,11 +76,8 @@ async def lose(cluster: RealCluster) -> None:
 async def killed_a_log(cluster: RealCluster) -> bool:
     layout = (await cluster.view()).layout
     assert layout is not None
-    log = layout.logs[0]
-    node = next(node for node in cluster.nodes.values() if node.id == log.node)
     try:
-        async with RemoteForeman.connect(node.data) as foreman:
-            pid = (await foreman.info(log.id)).pid
+        pid = (await cluster.info(layout.logs[0])).pid
     except ForemanError:  # its server is being started again, or another layout has come
         return False
     if pid is not None:

@@ -85,21 +85,13 @@ async def it_is_said(cluster: RealCluster, *, before: set[int]) -> None:
     assert "emptied or replaced" in view.status.why
     assert view.layout is None
     with_data = {missing.split()[0] for missing in view.status.missing if "has data" in missing}
-    assert with_data == {id for id in await workers_with_data(cluster) if is_directed(id)}
+    assert with_data == {worker.id for worker in await cluster.workers() if is_directed(worker.id)}
     assert {place.id for place in view.services} >= with_data
     assert await workers_of(cluster) == before
 
 
 async def stalled_lines(cluster: RealCluster) -> int:
     return sum(line.what.startswith("the recovery stalled in initialising") for line in (await cluster.view()).story.lines)
-
-
-async def workers_with_data(cluster: RealCluster) -> set[str]:
-    found: set[str] = set()
-    for node in cluster.nodes.values():
-        async with RemoteForeman.connect(node.data) as foreman:
-            found |= {worker.id for worker in await foreman.all()}
-    return found
 
 
 async def give_up(node: RealNode) -> None:
@@ -118,8 +110,7 @@ async def test_who_comes_late_with_data_keeps_it(tmp_path: Path, *, higher: bool
         first = await cluster.serving()
         await cluster.push_to(30)
         [member] = first.teams[0].members
-        nodes = list(cluster.nodes.values())
-        late = next(node for node in nodes if node.id == member.node)
+        nodes, late = list(cluster.nodes.values()), cluster.node(member.node)
         empty = [node for node in nodes if node.id not in {member.node, first.logs[0].node}]
         assert empty, "one node has both"
         await asyncio.gather(*(node.down() for node in nodes))

@@ -11,7 +11,7 @@ import pytest
 from foreman.api.client import RemoteForeman
 from foreman.control.recovery.recovery import names_of
 from foreman.core.errors import ForemanError
-from foreman.directory.records import Layout, Placement
+from foreman.directory.records import Layout
 from foreman.workers.clients import LogSet
 from tests.cluster.nodes import RealCluster, RealNode, expected, real_cluster, transaction
 from tests.deadline import wait_until_async
@@ -43,7 +43,7 @@ async def test_a_lost_machine_costs_nothing_that_was_acknowledged_and_comes_back
         for member in first.teams[0].members:
             await cluster.durable(member, 200)
 
-        lost = next(node for node in cluster.nodes.values() if node.id == first.logs[0].node)
+        lost = cluster.node(first.logs[0].node)
         await lost.pull_the_plug()
         second = await cluster.serving(above=first.epoch)
         assert second.last_version == second.durable_version == 200, "the new logs do not go back: who is new must copy"
@@ -70,9 +70,7 @@ async def test_the_leader_itself_is_lost_in_the_midst_of_pushes(tmp_path: Path) 
     async with real_cluster(tmp_path) as cluster:
         await configure(cluster.nodes["a"], "--logs", "3", "--storage-replicas", "3", "--split", "key 5")
         first = await cluster.serving()
-        leader = (await cluster.view()).leader
-        assert leader is not None
-        lost = next(node for node in cluster.nodes.values() if node.id == leader.node)
+        lost = await cluster.leader()
         await lost.remember()
         acknowledged = asyncio.Queue[int]()
         pushing = asyncio.create_task(push_until_it_fails(cluster, first, acknowledged))
@@ -122,22 +120,16 @@ async def test_the_wish_changes_and_the_cluster_follows_with_its_data(tmp_path: 
 async def only_named_workers_run(cluster: RealCluster) -> bool:
     layout = (await cluster.view()).layout
     assert layout is not None
-    running: set[Placement] = set()
-    for node in cluster.nodes.values():
-        async with RemoteForeman.connect(node.data) as foreman:
-            running |= {Placement(worker.id, node.id) for worker in await foreman.all()}
-    return running == names_of(layout)
+    return set(await cluster.workers()) == names_of(layout)
 
 
 async def test_a_leader_that_was_stopped_past_its_lease_commands_nothing_when_it_goes_on(tmp_path: Path) -> None:
     async with real_cluster(tmp_path) as cluster:
         await configure(cluster.nodes["a"], "--logs", "2", "--storage-replicas", "2", "--replace-after", "600")
         first = await cluster.serving()
-        leader = (await cluster.view()).leader
-        assert leader is not None
-        stopped = next(node for node in cluster.nodes.values() if node.id == leader.node)
+        stopped = await cluster.leader()
         stopped.signal(signal.SIGSTOP)
-        await wait_until_async(lambda: another_leads(cluster, leader.node), timeout_s=20.0, what="another leads")
+        await wait_until_async(lambda: another_leads(cluster, stopped.id), timeout_s=20.0, what="another leads")
         await cluster.push_to(50)
         stopped.signal(signal.SIGCONT)
         await cluster.push_to(100)

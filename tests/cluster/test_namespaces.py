@@ -80,10 +80,8 @@ async def test_a_machine_that_is_cut_off_costs_nothing_and_comes_back_to_no_harm
         assert len({log.node for log in first.logs}) == 3
         pushed: dict[bytes, bytes] = {}
         await push(client, pushed, 100)
-        leader = (await cluster.view()).leader
-        assert leader is not None
-        cut = next(node for node in cluster.nodes.values() if node.id == leader.node)
-        stale = await endpoint_of(cut, next(log for log in first.logs if log.node == cut.id))
+        cut = await cluster.leader()
+        stale = await endpoint_from_afar(cluster, next(log for log in first.logs if log.node == cut.id))
         before = await services_of(cut)
 
         network.cut(cut.name)
@@ -111,12 +109,11 @@ async def serving_without(cluster: RealCluster, before: Layout, node: RealNode) 
     return layout
 
 
-async def endpoint_of(node: RealNode, worker: Placement) -> str:
+async def endpoint_from_afar(cluster: RealCluster, worker: Placement) -> str:
     """As other machines reach it."""
-    async with RemoteForeman.connect(node.data) as foreman:
-        endpoint = (await foreman.info(worker.id)).endpoint
+    endpoint = (await cluster.info(worker)).endpoint
     assert endpoint is not None
-    assert endpoint.startswith(node.machine.host)
+    assert endpoint.startswith(cluster.node(worker.node).machine.host)
     return endpoint
 
 
@@ -140,13 +137,9 @@ async def nothing_runs_twice(cluster: RealCluster) -> bool:
     """Every worker that runs is one that the layout names, on the node that it names, and everybody is back."""
     view = await cluster.view()
     assert view.layout is not None
-    running: list[tuple[str, str]] = []
-    for node in cluster.nodes.values():
-        async with RemoteForeman.connect(node.data) as foreman:
-            running += [(worker.id, node.id) for worker in await foreman.all()]
-    named = {(worker.id, worker.node) for worker in names_of(view.layout)}
-    assert len({id for id, _ in running}) == len(running), "one id on two nodes"
-    return view.nodes.keys() == {node.id for node in cluster.nodes.values()} and set(running) == named
+    running = await cluster.workers()
+    assert len({worker.id for worker in running}) == len(running), "one id on two nodes"
+    return view.nodes.keys() == {node.id for node in cluster.nodes.values()} and set(running) == names_of(view.layout)
 
 
 async def takes_no_pushes(endpoint: str, folder: Path, epoch: int) -> None:

@@ -71,7 +71,7 @@ async def test_a_cluster_lives_on_a_network_and_survives_a_lost_machine(tmp_path
         assert {info.local_endpoint for info in told} == {None}, "a path on another machine leads nowhere"
         assert [info.params for info in told if info.kind == "log"] == [{}] * 3, "where a node's workers listen is no param of theirs"
 
-        lost = next(node for node in cluster.nodes.values() if node.id == first.logs[0].node)
+        lost = cluster.node(first.logs[0].node)
         await lost.pull_the_plug()
         version = await push(client, pushed, 100)
         second = await client.layout(after=first.epoch)

@@ -36,17 +36,11 @@ def stopped(pids: Iterable[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-async def leading(cluster: RealCluster) -> RealNode:
-    leader = (await cluster.view()).leader
-    assert leader is not None
-    return next(node for node in cluster.nodes.values() if node.id == leader.node)
-
-
 @pytest.mark.parametrize("whole", [False, True], ids=["the server", "all its processes"])
 async def test_a_leader_that_was_stopped_past_its_lease_is_listened_to_by_nobody(tmp_path: Path, *, whole: bool) -> None:
     async with on_etcd(tmp_path, 1, logs=3) as (cluster, _, first), pushing(cluster) as client:
         await client.go_on()
-        node = await leading(cluster)
+        node = await cluster.leader()
         await node.remember()
         former = await generation_of(cluster, first)
         logs = [await cluster.endpoint(log) for log in first.logs]
