@@ -16,6 +16,7 @@ from foreman.control.cluster_view import ClusterView
 from foreman.control.placement import Place, domain_of, place
 from foreman.control.recovery.recovery import Tools
 from foreman.core.errors import FailedToStart, ForemanError, ForemanTimeout, ForemanUnavailable, WorkerNotFound
+from foreman.directory.checks import fitting
 from foreman.directory.errors import DirectoryError
 from foreman.directory.port import Delete, Operation, Put, Unchanged
 from foreman.directory.records import NodeRecord, encode
@@ -42,14 +43,9 @@ def chosen_node(request: WorkerRequest, view: ClusterView, avoided: frozenset[st
     return next(iter(place(1, places, beside=team, load=load)), None)
 
 
-def _clean(text: str) -> str:
-    """What nodes and workers say may be long and hold anything; a record may not."""
-    return text[:MAX_PROBLEM].replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
-
-
 def _told(error: ForemanError) -> dict[str, Any]:
     """The error as the record keeps it: with its facts, unless they are no JSON or too much."""
-    short: dict[str, Any] = {"code": error.code, "detail": _clean(str(error))}
+    short: dict[str, Any] = {"code": error.code, "detail": fitting(str(error), MAX_PROBLEM)}
     whole = {**short, **error.facts()}
     try:
         return whole if len(msgspec.json.encode(whole)) <= MAX_FACTS_BYTES else short
@@ -149,7 +145,7 @@ class Answering:
         return await self._write(request, None)
 
     async def _wait_for(self, request: WorkerRequest, problem: str) -> bool:
-        problem = _clean(problem)
+        problem = fitting(problem, MAX_PROBLEM)
         if request.problem != problem:
             await self._write(request, replace(request, problem=problem))
         return False

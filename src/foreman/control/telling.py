@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from foreman.directory.checks import fitting
 from foreman.directory.errors import DirectoryError, DirectoryUnavailable
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Comparison, Directory, LeaseId, Put, Unchanged, as_it_is
@@ -25,8 +26,8 @@ _log = structlog.get_logger("foreman.director")
 
 
 def _said(text: str) -> str:
-    """What nodes and workers say may be long and hold anything; a record that could not be written would end the term of the leader."""
-    return text[:MAX_REASON].encode("utf-8", "replace").decode("utf-8")
+    """A record that could not be written would end the term of the leader."""
+    return fitting(text, MAX_REASON)
 
 
 class Teller:

@@ -30,3 +30,8 @@ def check_name(text: str) -> None:
 def check_text(text: str, most: int = MAX_TEXT) -> None:
     """``text`` is short and without NUL."""
     check(len(text) <= most and "\0" not in text, f"a text is longer than {most} characters, or holds NUL")
+
+
+def fitting(text: str, most: int = MAX_TEXT) -> str:
+    """``text`` as a record may hold it and JSON can say it. What nodes and workers say may be long, and hold anything that text can."""
+    return text[:most].replace("\0", " ").encode("utf-8", "replace").decode("utf-8")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from foreman.core.health import Health, HealthStatus
 from foreman.core.interface import ForemanInterface
 from foreman.core.views import HealthChanged, NodeEvent, WorkerChanged, WorkerInfo, WorkerRemoved
+from foreman.directory.checks import fitting
 from foreman.directory.health_record import MAX_AILING, MAX_REASON, AilingWorker, HealthRecord
 
 _NOT_AILING = frozenset({HealthStatus.OK, HealthStatus.STOPPED})
@@ -68,5 +69,4 @@ async def follow_health(events: AsyncIterator[NodeEvent], foreman: ForemanInterf
 
 
 def _clean(reason: str | None) -> str:
-    """What a worker says may be long, and hold anything that text can."""
-    return (reason or "").replace("\0", " ").encode("utf-8", "replace").decode("utf-8")[:MAX_REASON]
+    return fitting(reason or "", MAX_REASON)
