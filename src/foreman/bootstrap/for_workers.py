@@ -8,7 +8,7 @@ from foreman.core.errors import InvalidConfiguration
 from foreman.node.configuration import Configuration
 from foreman.node.configuration.data_plane import listen_params
 from foreman.node.launching import LaunchSettings
-from foreman.workers.wire.listening import read_secret
+from foreman.workers.wire.secret import read_secret
 from foreman.workers.wire.tls import server_context
 
 

@@ -20,7 +20,7 @@ from redis.retry import Retry
 from foreman.core.data_errors import data_error_from_wire
 from foreman.core.errors import ForemanUnavailable
 from foreman.core.views import WorkerInfo
-from foreman.workers.wire.listening import read_secret
+from foreman.workers.wire.secret import read_secret
 from foreman.workers.wire.tls import client_context
 
 

@@ -19,7 +19,7 @@ from foreman.workers.log.segments import Segments
 from foreman.workers.log.service import LogService
 from foreman.workers.log.standing import STANDING_FILE, Standing, decode_standing
 from foreman.workers.wire import RespServer, listen
-from foreman.workers.wire.listening import read_secret
+from foreman.workers.wire.secret import read_secret
 
 _GRACE_S = 0.5
 _START_S = 30.0

@@ -15,7 +15,7 @@ from foreman.workers.storage.params import parse_params
 from foreman.workers.storage.service import StorageService
 from foreman.workers.storage.stored import UnreadableStore
 from foreman.workers.wire import Listening, RespServer, listen
-from foreman.workers.wire.listening import read_secret
+from foreman.workers.wire.secret import read_secret
 
 _GRACE_S = 0.5
 _START_S = _STOP_S = 30.0

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import hiredis
 
 from foreman.core.data_errors import data_error_from_wire
-from foreman.workers.wire.listening import read_secret
+from foreman.workers.wire.secret import read_secret
 from foreman.workers.wire.tls import client_context
 
 CONNECT_IN_S: Final = 2.0

@@ -116,17 +116,6 @@ async def _bind(listen: str, run: str) -> tuple[socket.socket, str]:
     return bound, f"{shown_host(host, bound)}:{bound.getsockname()[1]}"
 
 
-def read_secret(params: Mapping[str, Any]) -> bytes | None:
-    """The password in ``auth_file``, without white space around it. Raises OSError; ValueError when the file is empty."""
-    if "auth_file" not in params:
-        return None
-    with open(params["auth_file"], "rb") as file:
-        secret = file.read(4096).strip()
-    if not secret:
-        raise ValueError(f"{params['auth_file']} holds no password")
-    return secret
-
-
 def _private_socket(path: str) -> socket.socket:
     temporary = f"{path}.new"
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
