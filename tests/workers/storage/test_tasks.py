@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import lmdb
 import pytest
 
 from foreman.core.data_errors import NewerLockExists
@@ -13,10 +16,12 @@ from foreman.workers.host import Host, WorkerEnvironment, WorkerFailed
 from foreman.workers.storage.engine import Engine
 from foreman.workers.storage.finding import Finder
 from foreman.workers.storage.flushing import Flusher
+from foreman.workers.storage.key_range import KeyRange
 from foreman.workers.storage.params import parse_params
 from foreman.workers.storage.pulling import Puller
 from foreman.workers.storage.service import StorageService
 from foreman.workers.storage.settling import Settled
+from foreman.workers.storage.snapshot import Pair
 from foreman.workers.storage.store import Store
 from tests.deadline import wait_until_async
 from tests.workers.storage.fake_log import FakeLog
@@ -26,6 +31,11 @@ from tests.workers.storage.fake_log import FakeLog
 async def engine(home: Path) -> AsyncIterator[Engine]:
     with contextlib.closing(Engine(str(home))) as engine:
         yield engine
+
+
+def service_of(home: Path, engine: Engine, params: dict[str, Any]) -> StorageService:
+    environment = {"FOREMAN_WORKER_ID": "storage_1", "FOREMAN_RUN": str(home / "run" / "storage_1")}
+    return StorageService(Host(WorkerEnvironment.from_environ(environment)), parse_params(params), engine)
 
 
 async def test_what_came_while_a_lock_was_refused_is_flushed_all_the_same(engine: Engine) -> None:
@@ -51,8 +61,7 @@ async def test_what_came_while_a_lock_was_refused_is_flushed_all_the_same(engine
 
 async def test_a_worker_whose_task_dies_ends(home: Path, log: FakeLog, engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
     """It would be reached, answer, and stand still for ever: nothing that watches over it would see that."""
-    environment = {"FOREMAN_WORKER_ID": "storage_1", "FOREMAN_RUN": str(home / "run" / "storage_1")}
-    service = StorageService(Host(WorkerEnvironment.from_environ(environment)), parse_params({"logs": ["log_1"]}), engine)
+    service = service_of(home, engine, {"logs": ["log_1"]})
 
     def fail() -> None:
         raise AttributeError("a fault of the program")
@@ -65,6 +74,29 @@ async def test_a_worker_whose_task_dies_ends(home: Path, log: FakeLog, engine: E
             await running
     await service.finish()
     assert "in fail" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (AttributeError("a fault of the program"), "the task clear died: AttributeError: a fault of the program"),
+        (lmdb.CorruptedError("a page"), "the store cannot be used any more: .*CorruptedError"),
+    ],
+)
+async def test_a_worker_that_cannot_clear_ends(home: Path, engine: Engine, fault: Exception, said: str) -> None:
+    """What a narrower range left behind would lie there for ever, and nobody would know."""
+    engine.stored = replace(engine.stored, leftover=(KeyRange(b"m"),))
+    service = service_of(home, engine, {})
+
+    def fail(begin: bytes, end: bytes | None, *, reverse: bool) -> Iterator[Pair]:
+        assert (begin, end, reverse) == (b"m", None, False)
+        raise fault
+
+    engine.scan = fail  # type: ignore[method-assign]
+    async with asyncio.timeout(10.0):
+        with pytest.raises(WorkerFailed, match=said):
+            await service.run_until(asyncio.Event())
+    await service.finish()
 
 
 async def test_what_a_store_did_not_take_is_asked_for_again(home: Path, log: FakeLog, engine: Engine) -> None:

@@ -19,10 +19,10 @@ LAST_RETRY_S: Final = 5.0
 
 
 class Clearer:
-    """``report`` is told when the disk fails, and (None) when it works again."""
+    """``report`` is told when the disk fails, and (None) when it works again. ``on_ended`` hears of the task's end, for whatever reason."""
 
-    def __init__(self, store: Store, report: Callable[[StorageFault | None], None]) -> None:
-        self._store, self._report = store, report
+    def __init__(self, store: Store, report: Callable[[StorageFault | None], None], on_ended: Callable[[asyncio.Task[None]], None]) -> None:
+        self._store, self._report, self._on_ended = store, report, on_ended
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -40,7 +40,7 @@ class Clearer:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        task.result()
+        self._on_ended(task)
 
     async def _run(self) -> None:
         retry_s = 0.0

@@ -66,6 +66,23 @@ class Engine:
     def scan(self, begin: bytes, end: bytes | None, *, reverse: bool) -> Iterator[Pair]:
         return self._tree.scan(begin, end, reverse=reverse)
 
+    def first_keys(self, begin: bytes, end: bytes | None, at_most: int, at_most_bytes: int) -> tuple[list[bytes], bytes | None]:
+        """The first keys of a range whose values are not more than ``at_most_bytes``, one at least; and the key after them.
+
+        Raises StorageFault.
+        """
+        keys: list[bytes] = []
+        size = 0
+        try:
+            for key, value in self.scan(begin, end, reverse=False):
+                if keys and (len(keys) >= at_most or size + len(value) > at_most_bytes):
+                    return keys, key
+                keys.append(key)
+                size += len(value)
+        except lmdb.Error as error:
+            raise storage_fault(error, self.path) from error
+        return keys, None
+
     @property
     def keys(self) -> int:
         """How many keys there are at the durable version."""

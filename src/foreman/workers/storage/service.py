@@ -41,7 +41,7 @@ class StorageService:
         self._waiting = WaitingReads()
         self._reader = Reader(self.store, self._waiting, params.version_wait_s)
         self.flusher = Flusher(self.store, self._disk_is, self._show)
-        self.clearer = Clearer(self.store, self._disk_is)
+        self.clearer = Clearer(self.store, self._disk_is, self._ended)
         finder = Finder(environment.foreman_address or "", environment.run)
         self.puller = Puller(environment.id, self.store, finder, params.link, self._sources_changed, self._ended)
         self.refiller = Refiller(

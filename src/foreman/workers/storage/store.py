@@ -258,14 +258,7 @@ class Store:
     async def clear_some(self, at_most_keys: int, at_most_bytes: int) -> None:
         """Delete a piece of the first leftover range. Raises StorageFault: nothing was deleted."""
         part = self.leftover[0]
-        keys: list[bytes] = []
-        size, next_key = 0, None
-        for key, value in self.engine.scan(part.begin, part.end, reverse=False):
-            if keys and (len(keys) >= at_most_keys or size + len(value) > at_most_bytes):
-                next_key = key
-                break
-            keys.append(key)
-            size += len(value)
+        keys, next_key = self.engine.first_keys(part.begin, part.end, at_most_keys, at_most_bytes)
         await self.engine.write([Settled((), [(key, None) for key in keys])], lambda stored: cleared_up_to(stored, part, next_key))
 
     # Copying from a replica.
