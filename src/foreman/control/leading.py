@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foreman.control.fence import Fence
-from foreman.directory.errors import DirectoryError, DirectoryUnavailable, InvalidRecord, LeaseExpired
+from foreman.directory.errors import DirectoryError, DirectoryUnavailable, LeaseExpired
 from foreman.directory.keys import ClusterKeys
-from foreman.directory.port import Absent, Directory, KeyValue, LeaseId, Operation, Put, Unchanged, as_it_is
-from foreman.directory.records import EpochRecord, IdentityRecord, LeaderRecord, decode, encode
+from foreman.directory.port import Absent, Directory, LeaseId, Operation, Put, Unchanged, as_it_is
+from foreman.directory.records import EpochRecord, IdentityRecord, LeaderRecord, encode, readable
 
 AGAIN_S: Final = 0.1
 
@@ -94,29 +94,17 @@ async def take_epoch(directory: Directory, keys: ClusterKeys, term: Term, above:
     """
     while True:
         there, named = await directory.get(keys.epoch), await directory.get(keys.identity)
-        known, identity = 0, _identity_in(named)
-        if there is not None:
-            with contextlib.suppress(InvalidRecord):
-                known = decode(EpochRecord, there.key, there.value).epoch
-        epoch = max(above, known) + 1
+        highest, identity = readable(EpochRecord, there), readable(IdentityRecord, named)
+        epoch = max(above, highest.epoch if highest is not None else 0) + 1
         unchanged = [Unchanged(keys.leader, term.revision), as_it_is(keys.epoch, there), as_it_is(keys.identity, named)]
         operations: list[Operation] = [Put(keys.epoch, encode(EpochRecord(epoch, node)))]
         if identity is None:
-            identity = secrets.token_hex(8)
-            operations.append(Put(keys.identity, encode(IdentityRecord(identity))))
+            identity = IdentityRecord(secrets.token_hex(8))
+            operations.append(Put(keys.identity, encode(identity)))
         committed = await directory.transact(unchanged, operations)
         if committed.succeeded:
-            term.epoch_revision, term.fence.epoch, term.directory = committed.revision, epoch, identity
+            term.epoch_revision, term.fence.epoch, term.directory = committed.revision, epoch, identity.id
             return epoch
         leader = await directory.get(keys.leader)
         if leader is None or leader.mod_revision != term.revision:
             return None
-
-
-def _identity_in(there: KeyValue | None) -> str | None:
-    """None: it is to be given, for there is none, or none that can be read."""
-    if there is None:
-        return None
-    with contextlib.suppress(InvalidRecord):
-        return decode(IdentityRecord, there.key, there.value).id
-    return None

@@ -6,6 +6,7 @@ from foreman.core.errors import ForemanError
 from foreman.core.ids import is_node_name, parse_worker_id
 
 MAX_TEXT: Final = 1_024
+MAX_EPOCH: Final = 2**63 - 1
 
 
 def check(holds: bool, problem: str) -> None:  # noqa: FBT001 - an assertion that stays in force
@@ -25,6 +26,11 @@ def check_id(text: str, field: str) -> None:
 def check_name(text: str) -> None:
     """``text`` is what people may call a node; "": nobody said."""
     check(not text or is_node_name(text), "name is no name of a node")
+
+
+def check_epoch(epoch: int) -> None:
+    """``epoch`` can be one."""
+    check(0 <= epoch <= MAX_EPOCH, "epoch is out of bounds")
 
 
 def check_text(text: str, most: int = MAX_TEXT) -> None:

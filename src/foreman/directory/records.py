@@ -5,6 +5,7 @@ have written the bytes. Fields it does not know are let pass, so that a node of 
 types, missing fields, bad names and sizes beyond the bound are InvalidRecord.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,19 +15,15 @@ import msgspec
 
 from foreman.core.ids import MAX_ID_LENGTH
 from foreman.core.views import ServiceInfo
-from foreman.directory.checks import MAX_TEXT
-from foreman.directory.checks import check as _check
-from foreman.directory.checks import check_id as _check_id
-from foreman.directory.checks import check_name as _check_name
-from foreman.directory.checks import check_text as _check_text
+from foreman.directory.checks import MAX_TEXT, check, check_epoch, check_id, check_name, check_text
 from foreman.directory.errors import InvalidRecord
 from foreman.directory.health_record import HealthRecord
+from foreman.directory.port import KeyValue
 from foreman.directory.worker_request import WorkerRequest
 
 MAX_RECORD_BYTES: Final = 1 << 20
 MAX_CAPABILITIES: Final = 64
 MAX_MEMBERS: Final = 10_000
-MAX_EPOCH: Final = 2**63 - 1
 MAX_STORY_LINES: Final = 200
 MAX_STORY_NAMES: Final = 1_000
 _IDENTITY: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -49,11 +46,11 @@ class NodeRecord:
     name: str = ""
 
     def __post_init__(self) -> None:
-        _check_id(self.id, "id")
-        _check_name(self.name)
-        _check(len(self.capabilities) <= MAX_CAPABILITIES, f"more than {MAX_CAPABILITIES} capabilities")
+        check_id(self.id, "id")
+        check_name(self.name)
+        check(len(self.capabilities) <= MAX_CAPABILITIES, f"more than {MAX_CAPABILITIES} capabilities")
         for text in (self.address, self.fault_domain, self.incarnation, *self.capabilities):
-            _check_text(text)
+            check_text(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +63,10 @@ class ServiceRecord:
     node: str
 
     def __post_init__(self) -> None:
-        _check_id(self.id, "id")
-        _check_id(self.node, "node")
-        _check_text(self.kind)
-        _check(0 < len(self.name) <= 2 * MAX_ID_LENGTH + 1 and "/" not in self.name, "name is no service name")
+        check_id(self.id, "id")
+        check_id(self.node, "node")
+        check_text(self.kind)
+        check(0 < len(self.name) <= 2 * MAX_ID_LENGTH + 1 and "/" not in self.name, "name is no service name")
 
     @classmethod
     def of(cls, service: ServiceInfo, node: str) -> "ServiceRecord":
@@ -88,8 +85,8 @@ class LeaderRecord:
     address: str
 
     def __post_init__(self) -> None:
-        _check_id(self.node, "node")
-        _check_text(self.address)
+        check_id(self.node, "node")
+        check_text(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +97,8 @@ class EpochRecord:
     node: str
 
     def __post_init__(self) -> None:
-        _check_epoch(self.epoch)
-        _check_id(self.node, "node")
+        check_epoch(self.epoch)
+        check_id(self.node, "node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ class IdentityRecord:
     id: str
 
     def __post_init__(self) -> None:
-        _check(_IDENTITY.fullmatch(self.id) is not None, "id is no identity")
+        check(_IDENTITY.fullmatch(self.id) is not None, "id is no identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +124,11 @@ class ClusterSpec:
     replace_after_s: float = DEFAULT_REPLACE_AFTER_S
 
     def __post_init__(self) -> None:
-        _check(1 <= self.logs <= MAX_MEMBERS, "logs is out of bounds")
-        _check(1 <= self.storage_replicas <= MAX_MEMBERS, "storage_replicas is out of bounds")
-        _check(len(self.splits) < MAX_MEMBERS and all(self.splits), "splits are too many, or one is empty")
-        _check(all(a < b for a, b in zip(self.splits, self.splits[1:], strict=False)), "splits do not ascend")
-        _check(0 <= self.replace_after_s <= MAX_REPLACE_AFTER_S, "replace_after_s is out of bounds")
+        check(1 <= self.logs <= MAX_MEMBERS, "logs is out of bounds")
+        check(1 <= self.storage_replicas <= MAX_MEMBERS, "storage_replicas is out of bounds")
+        check(len(self.splits) < MAX_MEMBERS and all(self.splits), "splits are too many, or one is empty")
+        check(all(a < b for a, b in zip(self.splits, self.splits[1:], strict=False)), "splits do not ascend")
+        check(0 <= self.replace_after_s <= MAX_REPLACE_AFTER_S, "replace_after_s is out of bounds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +139,8 @@ class Placement:
     node: str
 
     def __post_init__(self) -> None:
-        _check_id(self.id, "id")
-        _check_id(self.node, "node")
+        check_id(self.id, "id")
+        check_id(self.node, "node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +155,8 @@ class Joiner:
     keys: tuple[bytes, bytes | None] | None = None
 
     def __post_init__(self) -> None:
-        _check(0 <= self.through < 2**64, "through is out of bounds")
-        _check(self.keys is None or self.keys[1] is None or self.keys[0] < self.keys[1], "a joiner's range is empty")
+        check(0 <= self.through < 2**64, "through is out of bounds")
+        check(self.keys is None or self.keys[1] is None or self.keys[0] < self.keys[1], "a joiner's range is empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +173,9 @@ class StorageTeam:
     joining: tuple[Joiner, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(self.end is None or self.begin < self.end, "a team's range is empty")
-        _check(0 < len(self.members) <= MAX_MEMBERS, "a team has no members, or too many")
-        _check(len(self.joining) <= MAX_MEMBERS, "too many join a team")
+        check(self.end is None or self.begin < self.end, "a team's range is empty")
+        check(0 < len(self.members) <= MAX_MEMBERS, "a team has no members, or too many")
+        check(len(self.joining) <= MAX_MEMBERS, "too many join a team")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +194,12 @@ class Layout:
     last_version: int = 0
 
     def __post_init__(self) -> None:
-        _check_epoch(self.epoch)
-        _check_text(self.recovery_id)
-        _check(0 <= self.durable_version < 2**64 and 0 <= self.last_version < 2**64, "a version is out of bounds")
-        _check(0 < len(self.logs) <= MAX_MEMBERS and 0 < len(self.teams) <= MAX_MEMBERS, "it has no logs or no teams, or too many")
-        _check(self.teams[0].begin == b"" and self.teams[-1].end is None, "the teams do not cover the key space")
-        _check(all(a.end == b.begin for a, b in zip(self.teams, self.teams[1:], strict=False)), "the teams leave gaps or overlap")
+        check_epoch(self.epoch)
+        check_text(self.recovery_id)
+        check(0 <= self.durable_version < 2**64 and 0 <= self.last_version < 2**64, "a version is out of bounds")
+        check(0 < len(self.logs) <= MAX_MEMBERS and 0 < len(self.teams) <= MAX_MEMBERS, "it has no logs or no teams, or too many")
+        check(self.teams[0].begin == b"" and self.teams[-1].end is None, "the teams do not cover the key space")
+        check(all(a.end == b.begin for a, b in zip(self.teams, self.teams[1:], strict=False)), "the teams leave gaps or overlap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +210,7 @@ class DrainRecord:
     since: float
 
     def __post_init__(self) -> None:
-        _check_id(self.node, "node")
+        check_id(self.node, "node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +230,10 @@ class StatusRecord:
     since: float
 
     def __post_init__(self) -> None:
-        _check_epoch(self.epoch)
-        _check_id(self.node, "node")
+        check_epoch(self.epoch)
+        check_id(self.node, "node")
         for text in (self.recovery_id, self.state, self.phase):
-            _check_text(text)
+            check_text(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +254,11 @@ class StoryRecord:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check(len(self.lines) <= MAX_STORY_LINES, "the story is too long")
-        _check(len(self.names) <= MAX_STORY_NAMES, "the story has too many names")
+        check(len(self.lines) <= MAX_STORY_LINES, "the story is too long")
+        check(len(self.names) <= MAX_STORY_NAMES, "the story has too many names")
         for id, name in self.names.items():
-            _check_id(id, "names")
-            _check_name(name)
+            check_id(id, "names")
+            check_name(name)
 
 
 Record = (
@@ -296,5 +293,8 @@ def decode(kind: type[_Record], key: bytes, value: bytes) -> _Record:
         raise InvalidRecord(repr(key), str(error)[:MAX_TEXT]) from None
 
 
-def _check_epoch(epoch: int) -> None:
-    _check(0 <= epoch <= MAX_EPOCH, "epoch is out of bounds")
+def readable(kind: type[_Record], there: KeyValue | None) -> _Record | None:
+    """The record that stands there; None: there is none, or none that can be read."""
+    with contextlib.suppress(InvalidRecord):
+        return None if there is None else decode(kind, there.key, there.value)
+    return None

@@ -20,11 +20,11 @@ from foreman.control.naming import name_of, node_meant, shown_nodes, with_names
 from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
 from foreman.core.errors import ForemanTimeout, InvalidRequest, WorkerNotFound
 from foreman.core.ids import WorkerId, parse_worker_id, service_name
-from foreman.directory.errors import Compacted, FutureRevision, InvalidRecord
+from foreman.directory.errors import Compacted, FutureRevision
 from foreman.directory.following import follow
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Absent, Delete, Directory, KeyValue, Put, Unchanged, as_it_is
-from foreman.directory.records import ClusterSpec, DrainRecord, decode, encode
+from foreman.directory.records import ClusterSpec, DrainRecord, decode, encode, readable
 from foreman.directory.worker_request import ASKED, REMOVING, WorkerRequest
 
 
@@ -109,7 +109,7 @@ class DirectoryCluster(ClusterInterface):
         check_possible(asked, view)
         while True:
             there = await self._directory.get(self._keys.request(asked.id))
-            wanted = asked_again(self._request_in(there), asked, view)
+            wanted = asked_again(readable(WorkerRequest, there), asked, view)  # one that cannot be read is written over
             if wanted is None or await self._put(self._keys.request(asked.id), there, encode(wanted)):
                 break
         view = await self._until(asked.id, lambda request: request is None or request.state != ASKED, within_s)
@@ -126,7 +126,7 @@ class DirectoryCluster(ClusterInterface):
     async def _forget(self, request: WorkerRequest) -> None:
         """Nothing was made, and who asked has been told why: nobody needs the record any more."""
         there = await self._directory.get(self._keys.request(request.id))
-        if there is not None and self._request_in(there) == request:
+        if there is not None and readable(WorkerRequest, there) == request:
             await self._directory.transact([Unchanged(there.key, there.mod_revision)], [Delete.key(there.key)])
 
     async def remove_worker(self, id: str, *, timeout: float = DEFAULT_NEW_TIMEOUT_S) -> None:
@@ -134,19 +134,13 @@ class DirectoryCluster(ClusterInterface):
         key = self._keys.request(worker)
         while True:
             there = await self._directory.get(key)
-            request = self._request_in(there)
+            request = readable(WorkerRequest, there)
             if request is None:
                 raise WorkerNotFound(worker)
             wanted = replace(request, state=REMOVING, problem="", error={})
             if request.state == REMOVING or await self._put(key, there, encode(wanted)):
                 break
         await self._until(worker, lambda request: request is None, within_s)
-
-    def _request_in(self, there: KeyValue | None) -> WorkerRequest | None:
-        try:
-            return None if there is None else decode(WorkerRequest, there.key, there.value)
-        except InvalidRecord:
-            return None  # of no use to anybody; it is written over
 
     async def _until(self, id: str, holds: Callable[[WorkerRequest | None], bool], within_s: float) -> ClusterView:
         """The view, once the request is so. Raises ForemanTimeout that says what it waits for."""

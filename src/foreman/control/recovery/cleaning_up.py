@@ -26,7 +26,7 @@ from foreman.control.recovery.recovery import Recovery, Tools, names_of
 from foreman.control.together import together
 from foreman.core.errors import ForemanError, WorkerNotFound
 from foreman.directory.errors import DirectoryError
-from foreman.directory.records import Layout, NodeRecord, decode
+from foreman.directory.records import Layout, NodeRecord, readable
 
 WITHIN_S: Final = 1.0
 
@@ -79,8 +79,7 @@ def _to_remove(ids: Iterable[str], epoch: int, named: AbstractSet[str]) -> list[
 
 async def _stands(tools: Tools, layout: Layout) -> bool:
     try:
-        there = await tools.directory.get(tools.keys.layout)
-        return there is not None and decode(Layout, there.key, there.value) == layout
+        return readable(Layout, await tools.directory.get(tools.keys.layout)) == layout
     except DirectoryError:
         return False
 

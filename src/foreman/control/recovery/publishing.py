@@ -13,7 +13,7 @@ from foreman.control.recovery.outcome import Next, Outcome, Stalled, Superseded
 from foreman.control.recovery.recovery import Recovery
 from foreman.directory.errors import DirectoryUnavailable, InvalidTransaction
 from foreman.directory.port import Absent, Comparison, Put, Unchanged
-from foreman.directory.records import Layout, decode, encode
+from foreman.directory.records import Layout, encode, readable
 
 
 async def publish(recovery: Recovery) -> Outcome:
@@ -48,7 +48,7 @@ async def _publish(recovery: Recovery, layout: Layout) -> Outcome:
     committed = await tools.directory.transact(comparisons, [Put(key, encode(layout))])
     if not committed.succeeded:
         there = await tools.directory.get(key)
-        if there is None or decode(Layout, there.key, there.value) != layout:
+        if readable(Layout, there) != layout:
             return Superseded(layout.epoch, "another director has begun")
     recovery.layout = layout
     tools.tell(f"layout {layout.epoch} was published", f"{len(layout.logs)} logs, {len(layout.teams)} storage teams")
