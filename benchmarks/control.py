@@ -23,10 +23,8 @@ import structlog
 
 from benchmarks.facts import machine
 from foreman.control.settings import ControlSettings
-from foreman.directory.port import Put
-from foreman.directory.records import ClusterSpec, LeaderRecord, decode, encode
+from foreman.directory.records import ClusterSpec
 from foreman.testing.cluster_simulator import virtual_time
-from foreman.testing.cluster_simulator.promises import KEYS
 from foreman.testing.cluster_simulator.virtual_time import the_loop
 from foreman.testing.cluster_simulator.world import Simulation
 
@@ -74,13 +72,10 @@ ROWS: Final = {
 
 def cost_of(simulation: Simulation) -> Cost:
     """All so far."""
-    store, meter = simulation.store, the_loop().meter or {}
+    store, meter, leader = simulation.store, the_loop().meter or {}, simulation.leader
+    assert leader is not None
     foremen = sum(reach.asked for reach in simulation.reaches)
-    return Cost(store.writes, store.written_bytes, store.told, store.renewals, foremen, meter.get(_leader(simulation), 0) / 1e6)
-
-
-def _leader(simulation: Simulation) -> str:
-    return decode(LeaderRecord, KEYS.leader, simulation.store.entries[KEYS.leader].value).node
+    return Cost(store.revision - 1, store.written_bytes, store.told, store.renewals, foremen, meter.get(leader, 0) / 1e6)
 
 
 def measure(nodes: int) -> dict[str, Any]:
@@ -90,9 +85,7 @@ def measure(nodes: int) -> dict[str, Any]:
 
     async def run() -> dict[str, Any]:
         the_loop().meter = {}
-        for node in simulation.nodes.values():
-            node.start(LEASE_S)
-        simulation.store.transact([], [Put(KEYS.spec, encode(wish))])
+        simulation.begin()
         await simulation.until(lambda: simulation.is_watched)
         await asyncio.sleep(60.0)
         start = cost_of(simulation)
@@ -134,8 +127,8 @@ async def _lose_a_node(simulation: Simulation) -> None:
     """One that has a storage worker; if there is such a one, without a log and without a coordinator; never the leader's."""
     layout = simulation.layout
     assert layout is not None
-    leader, logs = _leader(simulation), {log.node for log in layout.logs}
-    members = sorted({member.node for team in layout.teams for member in team.members} - {leader})
+    logs = {log.node for log in layout.logs}
+    members = sorted({member.node for team in layout.teams for member in team.members} - {simulation.leader})
     simulation.nodes[min(members, key=lambda node: (node in logs, int(node[1:]) < COORDINATORS, node))].crash()
 
 

@@ -3,10 +3,8 @@
 import asyncio
 
 from foreman.control.settings import ControlSettings
-from foreman.directory.port import Put
-from foreman.directory.records import ClusterSpec, encode
+from foreman.directory.records import ClusterSpec
 from foreman.testing.cluster_simulator import virtual_time
-from foreman.testing.cluster_simulator.promises import KEYS
 from foreman.testing.cluster_simulator.world import Simulation
 
 NODES = 60
@@ -21,9 +19,7 @@ def test_when_a_log_is_lost_each_node_of_the_layout_is_asked_once() -> None:
     simulation = Simulation(1, NODES, wish, coordinators=3, settings=ControlSettings(lease_s=LEASE_S))
 
     async def run() -> tuple[int, int]:
-        for node in simulation.nodes.values():
-            node.start(LEASE_S)
-        simulation.store.transact([], [Put(KEYS.spec, encode(wish))])
+        simulation.begin()
         await simulation.until(lambda: simulation.is_watched)
         await asyncio.sleep(60.0)
         layout = simulation.layout

@@ -50,9 +50,7 @@ async def _all_logs_are_lost(simulation: Simulation) -> None:
     assert layout is not None
     for log in layout.logs:
         node = simulation.nodes[log.node]
-        node.kill_worker(log.id)
-        node.empty_worker(log.id)
-        simulation.promises.emptied(f"{log.node}/{log.id}")
+        simulation.faults.lose_disk(node, log.id)
         node.start_worker(log.id)
     await simulation.until(lambda: (status := simulation.view().status) is not None and status.state == "stalled")
     status = simulation.view().status

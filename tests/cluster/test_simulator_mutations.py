@@ -173,9 +173,7 @@ async def _a_member_is_emptied(simulation: Simulation) -> None:
     assert layout is not None
     member = layout.teams[0].members[0]
     node = simulation.nodes[member.node]
-    node.kill_worker(member.id)
-    node.empty_worker(member.id)
-    simulation.promises.emptied(f"{member.node}/{member.id}")
+    simulation.faults.lose_disk(node, member.id)
     node.start_worker(member.id)
 
 

@@ -76,9 +76,8 @@ class Faults:
         return self._stage.nodes[self._chance.choice(sorted(self._stage.nodes))]
 
     def _leader(self) -> SimulatedNode:
-        entry = self._stage.store.entries.get(KEYS.leader)
-        name = "" if entry is None else next((id for id in self._stage.nodes if f'"{id}"'.encode() in entry.value), "")
-        return self._stage.nodes[name] if name else self._node()
+        leader = self._stage.leader
+        return self._node() if leader is None else self._stage.nodes[leader]
 
     async def _while(self, what: str, seconds: float, end: Callable[[], object]) -> None:
         self._stage.say("fault", f"{what} for {seconds:.1f} s")
@@ -153,11 +152,10 @@ class Faults:
     def set_trap(self, what: str, steps: int, *, after: bool) -> None:
         """For the leader of now. ``what``: of TRAPS. Before its message number ``steps`` from now is sent, or after its answer came."""
         node = self._leader()
-        springs = {"crash": self._crash_machine, "lose its server": self._crash_server, "stop": self._halt, "be heard late": self._lag}[
-            what
-        ]
+        springs = {"crash": self._crash_machine, "lose its server": self._crash_server, "stop": self._halt, "be heard late": self._lag}
+        spring = springs[what]
         self._stage.say("fault", f"{node.id} will {what} {'after' if after else 'before'} message {steps} from now")
-        node.control.set_trap(steps, lambda: springs(node), after=after)
+        node.control.set_trap(steps, lambda: spring(node), after=after)
 
     async def kill_log(self) -> None:
         """One of the layout's; it comes back."""
@@ -208,10 +206,13 @@ class Faults:
         now = asyncio.get_running_loop().time()
         calm = len(self._active) <= 1 and now > self.late_until_s and self._stage.is_watched
         if self._redundancy.may_lose(node.id, id, layout, calm=calm):
-            node.kill_worker(id)
-            node.empty_worker(id)
-            self._stage.promises.emptied(f"{node.id}/{id}")
+            self.lose_disk(node, id)
             await self._while(f"{id} on {node.id} lost its disk", self._chance.uniform(0.2, 3.0), lambda: node.start_worker(id))
+
+    def lose_disk(self, node: SimulatedNode, id: str) -> None:
+        """It comes back when somebody starts it."""
+        node.lose_disk(id)
+        self._stage.promises.emptied(f"{node.id}/{id}")
 
     # --- the network ---
 

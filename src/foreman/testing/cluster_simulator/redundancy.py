@@ -58,5 +58,6 @@ class Redundancy:
 
     def _holds(self, member: Placement, layout: Layout) -> bool:
         storage = self._nodes[member.node].running(member.id)
-        held = isinstance(storage, SimulatedStorage) and storage.whole and storage.lock.generation == layout.epoch
-        return held and isinstance(storage, SimulatedStorage) and storage.durable >= layout.durable_version
+        if not isinstance(storage, SimulatedStorage) or storage.lock.generation != layout.epoch:
+            return False
+        return storage.whole and storage.durable >= layout.durable_version

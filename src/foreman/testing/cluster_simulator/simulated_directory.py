@@ -65,7 +65,7 @@ class Store:
         self.history: list[Changes] = []
         self.leases: dict[LeaseId, tuple[float, float]] = {}
         self.lease_ends: dict[LeaseId, float] = {}
-        self.writes = self.written_bytes = self.renewals = self.told = 0
+        self.written_bytes = self.renewals = self.told = 0
         self.stands_still = False
         self._under: dict[LeaseId, set[bytes]] = {}
         self._order: list[bytes] = []
@@ -189,7 +189,6 @@ class Store:
         if not events:
             return
         self.revision += 1
-        self.writes += 1
         self.history.append(Changes(self.revision, tuple(events)))
         for watcher in self._of_ranges:
             self._tell(watcher, events)

@@ -156,8 +156,9 @@ class SimulatedNode:
         self.not_running.discard(id)
         self.show()
 
-    def empty_worker(self, id: str) -> None:
-        """Its disk is lost: it is the same worker with nothing in it."""
+    def lose_disk(self, id: str) -> None:
+        """It ends; started again it is the same worker with nothing in it."""
+        self.kill_worker(id)
         self.workers[id] = SimulatedLog() if isinstance(self.workers[id], SimulatedLog) else SimulatedStorage()
 
     def show(self) -> None:

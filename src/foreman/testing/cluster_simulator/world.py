@@ -16,7 +16,7 @@ from foreman.control.coordinator import Coordinator, World
 from foreman.control.recovery.recovery import names_of
 from foreman.control.settings import ControlSettings
 from foreman.directory.port import Put
-from foreman.directory.records import ClusterSpec, Layout, LeaderRecord, Placement, encode
+from foreman.directory.records import ClusterSpec, Layout, LeaderRecord, Placement, decode, encode
 from foreman.testing.cluster_simulator import virtual_time
 from foreman.testing.cluster_simulator.client import Client
 from foreman.testing.cluster_simulator.faults import LEASE_S, Faults
@@ -29,8 +29,6 @@ from foreman.testing.cluster_simulator.simulated_workers import SimulatedStorage
 from foreman.testing.cluster_simulator.transcript import Line, Transcript, shown
 from foreman.testing.cluster_simulator.wishes import splits_by
 from foreman.workers.storage.key_range import KeyRange
-
-__all__ = ["BrokenPromise", "Simulation", "Told", "simulate"]
 
 EPISODES: Final = (1, 2, 3, 5)
 PEACE_S: Final = 120.0
@@ -108,9 +106,7 @@ class Simulation:
 
     async def run(self, script: Script = by_chance) -> Told:
         beside = [asyncio.create_task(self.client.run()), asyncio.create_task(self._follow())]
-        for node in self.nodes.values():
-            node.start(LEASE_S)
-        self.store.transact([], [Put(KEYS.spec, encode(self.wishes[0]))])
+        self.begin()
         main = asyncio.ensure_future(script(self))
         await asyncio.wait([main, *beside], return_when=asyncio.FIRST_COMPLETED)
         self._check(beside)
@@ -121,6 +117,12 @@ class Simulation:
         now = asyncio.get_running_loop().time()
         layouts, acknowledged, lines = len(self.promises.layouts), len(self.promises.acknowledged), tuple(self.transcript.lines)
         return Told(self.seed, self.promises.epoch, layouts, acknowledged, self.store.revision, self.network.messages, now, lines)
+
+    def begin(self) -> None:
+        """Every node starts, and the first wish is written."""
+        for node in self.nodes.values():
+            node.start(self._settings.lease_s)
+        self.store.transact([], [Put(KEYS.spec, encode(self.wishes[0]))])
 
     def _check(self, beside: "list[asyncio.Task[None]]") -> None:
         """Raises what any program of the run failed with."""
@@ -137,6 +139,11 @@ class Simulation:
     @property
     def layout(self) -> Layout | None:
         return self.promises.layout
+
+    @property
+    def leader(self) -> str | None:
+        entry = self.store.entries.get(KEYS.leader)
+        return None if entry is None else decode(LeaderRecord, entry.key, entry.value).node
 
     @property
     def is_watched(self) -> bool:
