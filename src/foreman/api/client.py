@@ -17,7 +17,7 @@ from foreman.api.address import Address, TcpAddress, UnixAddress, resolve_addres
 from foreman.api.calls import Calls
 from foreman.api.cluster_client import RemoteCluster
 from foreman.api.problems import error_of
-from foreman.api.sending import ANSWER_WITHIN_S, MARGIN_S, checked_timeout, parts, worker_body
+from foreman.api.sending import ANSWER_WITHIN_S, MARGIN_S, parts, worker_body
 from foreman.api.watching import Subscription
 from foreman.core.errors import ForemanError, InvalidRequest
 from foreman.core.generations import HEADER, Generation
@@ -31,6 +31,7 @@ from foreman.core.interface import (
     ForemanInterface,
     NewWorkerItem,
 )
+from foreman.core.timeouts import checked_timeout
 from foreman.core.views import NodeEvent, NodeInfo, ServiceInfo, StoryLine, WorkerInfo, WorkerRef
 
 

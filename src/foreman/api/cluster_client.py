@@ -12,11 +12,12 @@ from urllib.parse import quote
 import msgspec
 
 from foreman.api.calls import Calls
-from foreman.api.sending import ANSWER_WITHIN_S, MARGIN_S, checked_timeout, worker_body
+from foreman.api.sending import ANSWER_WITHIN_S, MARGIN_S, worker_body
 from foreman.api.watching import Subscription
 from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
 from foreman.core.errors import InvalidRequest
 from foreman.core.ids import parse_worker_id
+from foreman.core.timeouts import checked_timeout
 
 _decode_event: Final = msgspec.json.Decoder(ClusterEvent).decode
 _decode_placed: Final = msgspec.json.Decoder(PlacedWorker).decode

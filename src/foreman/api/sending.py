@@ -1,10 +1,9 @@
-"""What a client checks before it sends: time-outs and the form of a worker that is asked for. Pure.
+"""How long a client waits, and what it checks before it sends: the form of a worker that is asked for. Pure.
 
 A wrong one is the same error here as it would be at the node.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,14 +14,6 @@ ANSWER_WITHIN_S: Final = 30.0
 """How long a question may take that the node answers from memory."""
 MARGIN_S: Final = 5.0
 """A call waits so much longer than the node was told to take, because the node's own time-out says more."""
-MAX_TIMEOUT_S: Final = 86_400.0
-
-
-def checked_timeout(timeout: object) -> float:
-    """A finite number of seconds above 0; more than a day is a day. Raises InvalidRequest."""
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout) or timeout <= 0:
-        raise InvalidRequest([f"timeout must be a number of seconds above 0, not {timeout!r:.80}"])
-    return min(float(timeout), MAX_TIMEOUT_S)
 
 
 def parts(item: object) -> tuple[Any, ...]:

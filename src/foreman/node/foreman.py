@@ -5,7 +5,6 @@ Questions are answered from what the machine keeps, without an event. Never deci
 the output that a worker left.
 """
 
-import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import islice
@@ -35,11 +34,11 @@ from foreman.core.interface import (
 )
 from foreman.core.kinds import Kinds
 from foreman.core.manifest import params_problems
+from foreman.core.timeouts import checked_timeout
 from foreman.core.views import NodeEvent, NodeInfo, ServiceInfo, StoryLine, WorkerInfo, WorkerRef
 from foreman.node.event_stream import EventStream
 from foreman.node.server import Server
 
-MAX_TIMEOUT_S: Final = 24 * 3600.0
 MAX_BATCH: Final = 10_000
 MAX_REASON_CHARACTERS: Final = 1_000
 
@@ -206,13 +205,6 @@ class LocalForeman(ForemanInterface):
             if len(checked) > MAX_BATCH:
                 raise InvalidRequest([f"at most {MAX_BATCH} workers in one batch"])
         return tuple(checked.values())
-
-
-def checked_timeout(timeout: object) -> float:
-    """A finite number of seconds above 0; more than a day is a day. Raises InvalidRequest."""
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout) or timeout <= 0:
-        raise InvalidRequest([f"timeout must be a number of seconds above 0, not {repr(timeout)[:80]}"])
-    return min(float(timeout), MAX_TIMEOUT_S)
 
 
 def checked_report(health: object) -> Health:

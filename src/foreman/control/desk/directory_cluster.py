@@ -4,7 +4,6 @@ Every write compares what it was decided on, so that two people at once do not u
 """
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -20,6 +19,7 @@ from foreman.control.naming import name_of, node_meant, shown_nodes, with_names
 from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
 from foreman.core.errors import ForemanTimeout, InvalidRequest, WorkerNotFound
 from foreman.core.ids import WorkerId, parse_worker_id, service_name
+from foreman.core.timeouts import checked_timeout
 from foreman.directory.errors import Compacted, FutureRevision
 from foreman.directory.following import follow
 from foreman.directory.keys import ClusterKeys
@@ -104,7 +104,7 @@ class DirectoryCluster(ClusterInterface):
     async def new_worker(
         self, id: str, kind: str, params: Mapping[str, Any] | None = None, *, timeout: float = DEFAULT_NEW_TIMEOUT_S
     ) -> PlacedWorker:
-        asked, within_s = request_of(id, kind, params, self._wall()), _seconds(timeout)
+        asked, within_s = request_of(id, kind, params, self._wall()), checked_timeout(timeout)
         view = await self.view()
         check_possible(asked, view)
         while True:
@@ -130,7 +130,7 @@ class DirectoryCluster(ClusterInterface):
             await self._directory.transact([Unchanged(there.key, there.mod_revision)], [Delete.key(there.key)])
 
     async def remove_worker(self, id: str, *, timeout: float = DEFAULT_NEW_TIMEOUT_S) -> None:
-        worker, within_s = parse_worker_id(id), _seconds(timeout)
+        worker, within_s = parse_worker_id(id), checked_timeout(timeout)
         key = self._keys.request(worker)
         while True:
             there = await self._directory.get(key)
@@ -174,9 +174,3 @@ def _changed(spec: ClusterSpec | None, said: dict[str, Any]) -> ClusterSpec:
     except ValueError as error:
         raise InvalidRequest([str(error)]) from error
     raise InvalidRequest(["the first time logs and storage_replicas are both needed (--logs, --storage-replicas)"])
-
-
-def _seconds(timeout: object) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout) or timeout <= 0:
-        raise InvalidRequest([f"timeout must be a number of seconds above 0, not {repr(timeout)[:80]}"])
-    return float(timeout)
