@@ -5,8 +5,9 @@ A record that cannot be read is left out and named in ``unreadable``: one bad re
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
+from foreman.core.ids import WorkerId, service_name
 from foreman.directory.errors import InvalidRecord
 from foreman.directory.health_record import HealthRecord
 from foreman.directory.keys import ClusterKeys
@@ -118,42 +119,18 @@ class ClusterFold:
                         self._add(record)
 
     def _add(self, record: Record) -> None:
-        match record:
-            case NodeRecord():
-                self._unshare("_nodes")
-                self._nodes[record.id] = record
-            case ServiceRecord():
-                self._unshare("_services")
-                self._services[Placement(record.id, record.node)] = record
-            case HealthRecord():
-                self._unshare("_health")
-                self._health[record.node] = record
-            case WorkerRequest():
-                self._unshare("_requests")
-                self._requests[record.id] = record
-            case DrainRecord():
-                self._draining |= {record.node}
-            case LeaderRecord() | EpochRecord() | IdentityRecord() | ClusterSpec() | Layout() | StatusRecord() | StoryRecord():
-                pass  # one of each, found by its key
+        if isinstance(record, DrainRecord):
+            self._draining |= {record.node}
+        elif (place := _place_of(record, self._keys)) is not None:
+            self._unshare(place.map)
+            getattr(self, place.map)[place.under] = record
 
     def _remove(self, record: Record) -> None:
-        match record:
-            case NodeRecord():
-                self._unshare("_nodes")
-                self._nodes.pop(record.id, None)
-            case ServiceRecord():
-                self._unshare("_services")
-                self._services.pop(Placement(record.id, record.node), None)
-            case HealthRecord():
-                self._unshare("_health")
-                self._health.pop(record.node, None)
-            case WorkerRequest():
-                self._unshare("_requests")
-                self._requests.pop(record.id, None)
-            case DrainRecord():
-                self._draining -= {record.node}
-            case LeaderRecord() | EpochRecord() | IdentityRecord() | ClusterSpec() | Layout() | StatusRecord() | StoryRecord():
-                pass
+        if isinstance(record, DrainRecord):
+            self._draining -= {record.node}
+        elif (place := _place_of(record, self._keys)) is not None:
+            self._unshare(place.map)
+            getattr(self, place.map).pop(place.under, None)
 
     def _unshare(self, name: str) -> None:
         """Before a map is changed: what a view was given stays as it is."""
@@ -162,18 +139,22 @@ class ClusterFold:
             setattr(self, name, dict(getattr(self, name)))
 
     def _decode(self, event: KeyValue) -> Record | None:
-        """The record; None for a key of a later version of this program."""
+        """The record; None for a key of a later version of this program. Raises InvalidRecord: also when it stands under another's key."""
+        record = self._read(event)
+        place = None if record is None else _place_of(record, self._keys)
+        if place is not None and place.at != event.key:
+            raise InvalidRecord(repr(event.key), f"it belongs under {place.at!r}")
+        return record
+
+    def _read(self, event: KeyValue) -> Record | None:
         parts = event.key.removeprefix(self._prefix).decode("utf-8", "replace").split("/")
         match parts:
             case [name] if name in _SINGLE:
                 return decode(_SINGLE[name], event.key, event.value)
             case [folder, _] if folder in _NAMED:
                 return decode(_NAMED[folder], event.key, event.value)
-            case ["services", node, _]:
-                service = decode(ServiceRecord, event.key, event.value)
-                if service.node != node:
-                    raise InvalidRecord(repr(event.key), f"it speaks of node {service.node}")
-                return service
+            case ["services", _, _]:
+                return decode(ServiceRecord, event.key, event.value)
             case _:
                 return None
 
@@ -200,6 +181,32 @@ class ClusterFold:
             revisions=self._revisions,
             unreadable=tuple(why for _, why in sorted(self._bad.items())),
         )
+
+
+class _Place(NamedTuple):
+    """Where a record stands: in which map of the fold, under what, and ``at`` which key of the directory, so that no two take one place."""
+
+    map: str
+    under: str | Placement
+    at: bytes
+
+
+def _place_of(record: Record, keys: ClusterKeys) -> _Place | None:
+    """None: there is one of its kind, found by its key."""
+    match record:
+        case NodeRecord():
+            return _Place("_nodes", record.id, keys.node(record.id))
+        case ServiceRecord():
+            at = keys.service(record.node, service_name(keys.cluster, WorkerId(record.id)))
+            return _Place("_services", Placement(record.id, record.node), at)
+        case HealthRecord():
+            return _Place("_health", record.node, keys.health(record.node))
+        case WorkerRequest():
+            return _Place("_requests", record.id, keys.request(record.id))
+        case DrainRecord():
+            return _Place("_draining", record.node, keys.draining(record.node))
+        case LeaderRecord() | EpochRecord() | IdentityRecord() | ClusterSpec() | Layout() | StatusRecord() | StoryRecord():
+            return None
 
 
 def view_of(keys: ClusterKeys, snapshot: Snapshot) -> ClusterView:
