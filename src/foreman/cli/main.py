@@ -23,7 +23,6 @@ Start a node with `foreman up` in one terminal; in another:
 foreman new log_1 --kind log  ·  foreman ls  ·  foreman why log_1  ·  foreman rm log_1
 
 A node is found by --data or --address (before or after the command), by FOREMAN_ADDRESS or FOREMAN_DATA, or in ./foreman-data."""
-_BEFORE_A_COMMAND: Final = ("data", "address", "token_file", "ca", "cert", "key")
 COMMANDS: Final = ("node", "workers", "watching", "top", "configuration", "cert", "cluster", "about", "demo")
 """The modules of commands, each with ``add_to(app)``, in the order of the help."""
 MOST_USED: Final = (workers, watching)
@@ -55,7 +54,7 @@ def _command_of(arguments: Sequence[str]) -> str:
         if not word.startswith("-"):
             return word
         name, _, value = word.partition("=")
-        if name.removeprefix("--").replace("-", "_") not in _BEFORE_A_COMMAND:
+        if name.removeprefix("--").replace("-", "_") not in target.OPTIONS:
             return ""
         if not value:
             next(words, "")

@@ -8,7 +8,7 @@ import asyncio
 import functools
 import inspect
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -62,23 +62,39 @@ OPTIONS: Final = {"data": Data, "address": At, "token_file": TokenFile, "ca": Au
 
 def client(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
     """Turn ``async def command(foreman, …)`` into a command that connects first. What it returns is the exit code."""
-    own = inspect.signature(command, eval_str=True).parameters
-    parameters = [parameter for name, parameter in own.items() if name != "foreman"]
+
+    async def connected(said: dict[str, str | None], arguments: dict[str, Any]) -> int | None:
+        async with connect(chosen(Target(**said))) as foreman:
+            return await command(foreman, **arguments)
+
+    return with_options(command, OPTIONS, connected)
+
+
+def with_options(
+    command: Callable[..., Coroutine[Any, Any, int | None]],
+    options: Mapping[str, Any],
+    run: Callable[[dict[str, str | None], dict[str, Any]], Coroutine[Any, Any, int | None]],
+) -> Callable[..., None]:
+    """The command with ``options`` besides its own, in an event loop of its own.
+
+    Its first parameter is ``run``'s to give: that gets what was said of ``options``, and the command's own arguments.
+    """
+    _, *parameters = inspect.signature(command, eval_str=True).parameters.values()
 
     @functools.wraps(command)
-    def run(**arguments: Any) -> None:
-        said = Target(**{name: arguments.pop(name) for name in OPTIONS})
-        code = asyncio.run(_connected(command, chosen(said), arguments))
+    def whole(**arguments: Any) -> None:
+        said = {name: arguments.pop(name) for name in options}
+        code = asyncio.run(run(said, arguments))
         if code:
             raise typer.Exit(code)
 
     option = inspect.Parameter.KEYWORD_ONLY
-    added = [inspect.Parameter(name, option, default=None, annotation=form) for name, form in OPTIONS.items()]
+    added = [inspect.Parameter(name, option, default=None, annotation=form) for name, form in options.items()]
     every = [parameter.replace(kind=option) for parameter in parameters] + added
-    del run.__wrapped__  # Typer would read the signature of what is wrapped
-    run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
-    return run
+    del whole.__wrapped__  # Typer would read the signature of what is wrapped
+    whole.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    whole.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
+    return whole
 
 
 before_command = Target()
@@ -95,11 +111,6 @@ def chosen(said: Target) -> Target:
     if said.data and said.address:
         raise typer.BadParameter("give --data or --address, not both")
     return said.over(before_command).over(Target.of_environment())
-
-
-async def _connected(command: Callable[..., Coroutine[Any, Any, int | None]], target: Target, arguments: dict[str, Any]) -> int | None:
-    async with connect(target) as foreman:
-        return await command(foreman, **arguments)
 
 
 def connect(target: Target) -> Any:

@@ -17,18 +17,23 @@ Id = Annotated[str, typer.Argument(help="The worker's id.", show_default=False, 
 Within = Annotated[float, typer.Option("--timeout", help="Seconds to wait; the work itself goes on.", min=0.001)]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
-    for command in (new, ls, show, rm, restart, stop, start):
-        app.command(command.__name__, rich_help_panel="Workers")(client(command))
-
-
-def checked_params(texts: list[str] | None) -> list[str]:
+def _checked(texts: list[str] | None) -> list[str]:
     """As usage, before anything is connected to."""
     for text in texts or ():
         if not text.partition("=")[0] or "=" not in text:
             raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
     return list(texts or ())
+
+
+Params = Annotated[
+    list[str] | None, typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=_checked)
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (new, ls, show, rm, restart, stop, start):
+        app.command(command.__name__, rich_help_panel="Workers")(client(command))
 
 
 def params_of(texts: list[str]) -> dict[str, Any]:
@@ -46,10 +51,7 @@ async def new(
     foreman: Foreman,
     id: NewId,
     kind: Annotated[str, typer.Option("--kind", "-k", help="log, storage, or a kind from foreman.toml.", show_default=False)],
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=checked_params),
-    ] = None,
+    param: Params = None,
     timeout: Within = 30.0,
     json: AsJson = False,  # noqa: FBT002 (an option on the command line)
 ) -> None:

@@ -4,11 +4,8 @@ An address means that node. A configuration file means the directory that it nam
 data directory it is the node there, and while that does not run, the directory that it would use.
 """
 
-import asyncio
-import functools
-import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,55 +40,37 @@ async def view_of(reached: Reached) -> "ClusterView":
 
 def cluster_client(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
     """Turn ``async def command(reached, …)`` into a command that reaches the cluster first. What it returns is the exit code."""
-    own = inspect.signature(command, eval_str=True).parameters
-    parameters = [parameter for name, parameter in own.items() if name != "reached"]
 
-    @functools.wraps(command)
-    def run(**arguments: Any) -> None:
-        said = {name: arguments.pop(name) for name in _PLACES}
-        code = asyncio.run(_reached(command, said, arguments))
-        if code:
-            raise typer.Exit(code)
+    async def with_reached(said: dict[str, str | None], arguments: dict[str, Any]) -> int | None:
+        config, cluster = said.pop("config"), said.pop("cluster")
+        given = target.Target(**said)
+        if config and given.address:
+            raise typer.BadParameter("give --config or --address, not both")
+        async with AsyncExitStack() as stack:
+            return await command(await _reach(stack, config, cluster, target.chosen(given)), **arguments)
 
-    option = inspect.Parameter.KEYWORD_ONLY
-    added = [inspect.Parameter(name, option, default=None, annotation=form) for name, form in _PLACES.items()]
-    every = [parameter.replace(kind=option) for parameter in parameters] + added
-    del run.__wrapped__  # Typer would read the signature of what is wrapped
-    run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
-    return run
+    return target.with_options(command, _PLACES, with_reached)
 
 
-async def _reached(
-    command: Callable[..., Coroutine[Any, Any, int | None]], said: dict[str, str | None], arguments: dict[str, Any]
-) -> int | None:
-    config, cluster = said.pop("config"), said.pop("cluster")
-    given = target.Target(**said)
-    if config and given.address:
-        raise typer.BadParameter("give --config or --address, not both")
-    async with _reach(config, cluster, target.chosen(given)) as reached:
-        return await command(reached, **arguments)
+async def _reach(stack: AsyncExitStack, config: str | None, cluster: str | None, at: target.Target) -> Reached:
+    """What was opened for it is closed with ``stack``."""
+    if at.address is not None and config is None:
+        return await stack.enter_async_context(_by_node(at))
+    configuration = read(config, at.data, cluster, None, None)
+    data = configuration.node.data
+    if configuration.file is None and data.is_dir():
+        with suppress(ForemanUnavailable):
+            return await stack.enter_async_context(_by_node(target.Target(data=str(data))))
+    return await stack.enter_async_context(_by_directory(configuration))
 
 
 @asynccontextmanager
-async def _reach(config: str | None, cluster: str | None, at: target.Target) -> AsyncIterator[Reached]:
-    if at.address is not None and config is None:
-        async with target.connect(at) as foreman:
-            yield Reached(foreman.cluster, (await foreman.node()).node_id)
-        return
-    configuration = read(config, at.data, cluster, None, None)
-    if configuration.file is None and configuration.node.data.is_dir():
-        node = target.connect(target.Target(data=str(configuration.node.data)))
-        try:
-            info = await node.node()
-        except ForemanUnavailable:
-            await node.close()
-        else:
-            async with node:
-                yield Reached(node.cluster, info.node_id)
-            return
-    async with _by_directory(configuration) as reached:
-        yield reached
+async def _by_node(at: target.Target) -> AsyncIterator[Reached]:
+    node = target.connect(at)
+    try:
+        yield Reached(node.cluster, (await node.node()).node_id)
+    finally:
+        await node.close()
 
 
 @asynccontextmanager

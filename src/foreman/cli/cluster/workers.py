@@ -8,7 +8,7 @@ import typer
 from foreman.cli.cluster.reaching import Reached, cluster_client
 from foreman.cli.progress import doing
 from foreman.cli.shown import AsJson, print_json
-from foreman.cli.workers import Within, checked_params, params_of
+from foreman.cli.workers import Params, Within, params_of
 from foreman.core.errors import InvalidRequest, InvalidWorkerId
 from foreman.core.ids import parse_worker_id
 
@@ -23,10 +23,7 @@ async def new(
     reached: Reached,
     kind: Annotated[str, typer.Argument(help="A kind that is a capability of some node.", show_default=False)],
     id: Annotated[str | None, typer.Option("--id", help="Its id; one is made up when not given. Say it to be able to try again.")] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="K=V", help="A parameter; V is JSON, or else text.", callback=checked_params),
-    ] = None,
+    param: Params = None,
     timeout: Within = 60.0,
     json: AsJson = False,  # noqa: FBT002 (an option on the command line)
 ) -> None:
