@@ -3,6 +3,10 @@
 More seeds: ``make simulate SEEDS=20000 ARGS=--cluster``; one that fails is replayed by ``--seed N``.
 """
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from foreman.directory.records import ClusterSpec
@@ -27,6 +31,18 @@ def test_what_is_promised_holds_and_the_cluster_heals(batch: int) -> None:
 def test_a_seed_is_one_story() -> None:
     for seed in range(8):
         assert simulate(seed) == simulate(seed)
+
+
+def test_a_seed_is_the_same_story_in_another_process() -> None:
+    """There the sets of strings have another order."""
+    program = "from foreman.testing.cluster_simulator import simulate; print(*(simulate(seed) for seed in range(8)))"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": order}, capture_output=True, check=True, timeout=60
+        ).stdout
+        for order in ("1", "2")
+    }
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("count", [3, 7])

@@ -41,7 +41,7 @@ class Joining:
         try:
             while True:
                 seen = self._tools.feed.view
-                for worker in sorted(joiners, key=lambda worker: (worker.id, worker.node)):
+                for worker in sorted(joiners):
                     self._consider(worker, joiners[worker])
                 await self._tools.feed.after(seen)
         finally:

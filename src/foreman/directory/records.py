@@ -131,9 +131,9 @@ class ClusterSpec:
         check(0 <= self.replace_after_s <= MAX_REPLACE_AFTER_S, "replace_after_s is out of bounds")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Placement:
-    """A worker on a node."""
+    """A worker on a node. They are ordered by id, then node."""
 
     id: str
     node: str

@@ -72,7 +72,7 @@ def _found(recovery: Recovery, old: Layout) -> list[tuple[KeyRange, Version]]:
 
 
 def _missing(recovery: Recovery, old: Layout) -> tuple[str, ...]:
-    workers = sorted(storage_of(old), key=lambda worker: (worker.id, worker.node))
+    workers = sorted(storage_of(old))
     return tuple(f"storage {worker.id}: {_why(recovery, worker)}" for worker in workers)
 
 

@@ -35,7 +35,7 @@ async def lock_old_services(recovery: Recovery) -> Outcome:
     if old.epoch == recovery.attempt.epoch:
         recovery.layout = old
         return Next("watching")
-    storage = storage_of(old)
+    storage = sorted(storage_of(old))
     await find_endpoints(recovery, [*old.logs, *storage])
     locks = [_lock(recovery, worker, _lock_log) for worker in old.logs] + [_lock(recovery, worker, _lock_storage) for worker in storage]
     newer = [epoch for epoch in await together(locks) if epoch is not None]

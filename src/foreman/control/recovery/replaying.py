@@ -39,7 +39,7 @@ def sources_of(recovery: Recovery) -> list[Placement | None]:
         return [None]
     vectors = {log: VersionVector(state.oldest, state.last) for log, state in recovery.old_logs.items()}
     whole = [log for log, vector in vectors.items() if vector.covers(recovery.first, recovery.last)]
-    return [*sorted(whole, key=lambda log: (log.id, log.node))]
+    return [*sorted(whole)]
 
 
 async def _fill(recovery: Recovery, log: Placement, sources: list[Placement | None], turn: int) -> str | None:

@@ -22,7 +22,7 @@ from foreman.workers.storage.key_range import KeyRange
 async def unlock_storage(recovery: Recovery) -> Outcome:
     """The phase."""
     plan = recovery.storage
-    order = sorted({*plan.keys, *plan.recruits}, key=lambda worker: (worker.id, worker.node))
+    order = sorted({*plan.keys, *plan.recruits})
     try:
         failures = await together(_unlock(recovery, worker, plan.keys.get(worker)) for worker in order)
     except NewerLockExists as newer:
