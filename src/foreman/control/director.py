@@ -147,17 +147,15 @@ class Director:
             stops = lost_log(seen, layout) or lost_data(vouching.lost)
             if stops is not None:
                 return stops
-            stands_on = (seen.nodes, seen.services, seen.draining, seen.spec, joining.ready, joining.spent, joining.filling)
-            changed = len(looked_at) != len(stands_on) or any(one is not other for one, other in zip(looked_at, stands_on, strict=True))
+            stands_on = (seen.fingerprint(), joining.ready, joining.spent, joining.filling)
             if now >= look_at_s:
                 self._memory.see(seen, now, joining.filling)
                 better = self._improvement(layout, joining, now)
                 if better is not None and self._memory.may_improve(better, now):
                     return better
-                looked_at, changed, look_at_s = stands_on, False, self._next_look(seen, now)
-            elif changed:
-                look_at_s = min(look_at_s, now + LOOK_AFTER_S)
-                looked_at = stands_on
+                looked_at, look_at_s = stands_on, self._next_look(seen, now)
+            elif stands_on != looked_at:
+                looked_at, look_at_s = stands_on, min(look_at_s, now + LOOK_AFTER_S)
             await feed.beyond(news, max(0.0, look_at_s - now))
 
     def _next_look(self, view: ClusterView, now: float) -> float:
