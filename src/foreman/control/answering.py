@@ -13,13 +13,13 @@ from typing import Any, Final
 import msgspec
 
 from foreman.control.cluster_view import ClusterView
-from foreman.control.placement import Place, domain_of, place
+from foreman.control.placement import Place, domain_at, domain_of, place
 from foreman.control.recovery.recovery import Tools
 from foreman.core.errors import FailedToStart, ForemanError, ForemanTimeout, ForemanUnavailable, WorkerNotFound
 from foreman.directory.checks import fitting
 from foreman.directory.errors import DirectoryError
 from foreman.directory.port import Delete, Operation, Put, Unchanged
-from foreman.directory.records import NodeRecord, encode
+from foreman.directory.records import encode
 from foreman.directory.worker_request import ASKED, FAILED, MADE, REMOVING, WorkerRequest
 
 MAX_PROBLEM: Final = 1_000
@@ -39,7 +39,7 @@ def chosen_node(request: WorkerRequest, view: ClusterView, avoided: frozenset[st
     beside = [other.node for other in view.requests.values() if other.kind == request.kind and other.node and other.id != request.id]
     load = Counter(at.node for at in view.services)
     places = [Place(node.id, domain_of(node)) for node in able]
-    team = [Place(node, domain_of(view.nodes.get(node, NodeRecord(node, "")))) for node in beside]
+    team = [Place(node, domain_at(node, view.nodes)) for node in beside]
     return next(iter(place(1, places, beside=team, load=load)), None)
 
 
@@ -104,7 +104,8 @@ class Answering:
         if node is None:
             return await self._wait_for(request, f"no node that can be asked has the capability {request.kind}")
         placed = await self._write(request, replace(request, node=node, problem=""))
-        await feed.until(lambda view: not placed or view.requests.get(request.id) != request, self._tools.settings.again_cap_s)
+        if placed:
+            await feed.until(lambda view: view.requests.get(request.id) != request, self._tools.settings.again_cap_s)
         return placed
 
     async def _make(self, request: WorkerRequest) -> bool:

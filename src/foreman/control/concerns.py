@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from foreman.control.absences import Absences
 from foreman.control.cluster_view import ClusterView
 from foreman.control.holders import Holder, held_by
-from foreman.control.placement import Place, domain_of, is_crowded
+from foreman.control.placement import Place, domain_at, domain_of, is_crowded
 from foreman.control.recovery.recovery import joiners_of, storage_of
 from foreman.control.teams import NoMember, plan_teams
-from foreman.directory.records import ClusterSpec, Joiner, Layout, NodeRecord, Placement, StorageTeam
+from foreman.directory.records import ClusterSpec, Joiner, Layout, Placement, StorageTeam
 from foreman.workers.storage.key_range import KeyRange
 
 
@@ -40,8 +40,7 @@ class Watched:
         return [Place(node.id, domain_of(node)) for node in self.view.capable(capability) if node.id in self.settled]
 
     def domain(self, node: str) -> str:
-        record = self.view.nodes.get(node)
-        return domain_of(record) if record is not None else domain_of(NodeRecord(node, ""))
+        return domain_at(node, self.view.nodes)
 
 
 def lost_log(view: ClusterView, layout: Layout) -> str | None:

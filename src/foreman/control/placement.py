@@ -24,6 +24,12 @@ def domain_of(node: NodeRecord) -> str:
     return node.fault_domain or f"\0{node.id}"
 
 
+def domain_at(node: str, nodes: Mapping[str, NodeRecord]) -> str:
+    """Of the node of this id; one that is not among ``nodes`` is one by itself."""
+    record = nodes.get(node)
+    return domain_of(record if record is not None else NodeRecord(node, ""))
+
+
 def place(count: int, places: Sequence[Place], *, beside: Iterable[Place] = (), load: Mapping[str, int] | None = None) -> tuple[str, ...]:
     """The nodes for ``count`` more workers of a team that has workers ``beside`` already; () when there is no place at all.
 

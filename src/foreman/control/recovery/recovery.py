@@ -12,7 +12,7 @@ from foreman.control.cluster_view import ClusterView
 from foreman.control.feed import Feed
 from foreman.control.fence import Fence
 from foreman.control.foremen import Foremen
-from foreman.control.placement import Place, domain_of
+from foreman.control.placement import Place, domain_at, domain_of
 from foreman.control.ports import DataPlane, LogState, StorageState
 from foreman.control.settings import ControlSettings
 from foreman.control.teams import StoragePlan
@@ -20,7 +20,7 @@ from foreman.control.versions import VersionVector
 from foreman.core.mutations import Version
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Directory
-from foreman.directory.records import ClusterSpec, Joiner, Layout, NodeRecord, Placement
+from foreman.directory.records import ClusterSpec, Joiner, Layout, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,7 @@ class Recovery:
 
     def domain(self, node: str) -> str:
         """Of a node that may be gone: then it is one by itself."""
-        record = self.view.nodes.get(node)
-        return domain_of(record) if record is not None else domain_of(NodeRecord(node, ""))
+        return domain_at(node, self.view.nodes)
 
 
 def storage_of(layout: Layout) -> frozenset[Placement]:
