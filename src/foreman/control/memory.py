@@ -35,7 +35,7 @@ class Memory:
             self._see_nodes(view.nodes, now)
         if view.layout is not None:
             if view.layout is not self._layout:
-                self._layout, self._storage = view.layout, frozenset(storage_of(view.layout))
+                self._layout, self._storage = view.layout, storage_of(view.layout)
             away = [worker for worker in self._storage if worker not in view.services and worker not in filling]
             self.absences.see(away, now)
 
