@@ -230,7 +230,10 @@ def test_etcd_is_reached_with_certificates_whose_files_stand_beside_the_configur
     assert configuration.directory.url == expected
 
 
-@pytest.mark.parametrize("url", ["etcd://h:1?cafile=x", "etcd://h:1?ca=", "etcd://h:1,i", "etcd://u:geheim@h", "etcd:h:1", "sqlite:"])
+@pytest.mark.parametrize(
+    "url",
+    ["etcd://h:1?cafile=x", "etcd://h:1?ca=", "etcd://h:1,i", "etcd://u:geheim@h", "etcd:h:1", "etcd://h:0", "etcd://@h:1", "sqlite:"],
+)
 def test_what_is_no_directory_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
     (told,) = _problems(tmp_path, f'[directory]\nurl = "{url}"\n')
     assert "directory.url must be sqlite:PATH or etcd://" in told

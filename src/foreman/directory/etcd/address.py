@@ -37,14 +37,20 @@ class EtcdAddress:
 
 def parse_etcd_url(url: str) -> EtcdAddress:
     """Raises InvalidConfiguration, which never repeats the password."""
+    endpoints, user, password, options = split_etcd_url(url)
+    password = _password_of(options["password_file"]) if "password_file" in options else urllib.parse.unquote(password)
+    return EtcdAddress(endpoints, urllib.parse.unquote(user) or None, password, _tls(options))
+
+
+def split_etcd_url(url: str) -> tuple[tuple[str, ...], str, str, dict[str, str]]:
+    """Endpoints, user and password (both as written), and options. Reads no file; raises as above."""
     place, _, query = url.removeprefix("etcd://").partition("?")
     credentials, at, hosts = place.rpartition("@")
     user, _, password = credentials.partition(":")
     if at and not user:
         _refuse("a user's name stands before the @")
     options = _options(query)
-    password = _password_of(options["password_file"]) if "password_file" in options else urllib.parse.unquote(password)
-    return EtcdAddress(tuple(_endpoint(text) for text in _split(hosts)), urllib.parse.unquote(user) or None, password, _tls(options))
+    return tuple(_endpoint(text) for text in _split(hosts)), user, password, options
 
 
 def _split(hosts: str) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from foreman.core.errors import InvalidClusterName
+from foreman.core.errors import InvalidClusterName, InvalidConfiguration
 from foreman.core.ids import parse_cluster_name
 from foreman.workers.wire.listen_params import split_listen
 
@@ -24,7 +24,6 @@ _BYTES: Final = {
 _QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 _PORTS: Final = re.compile(r":[0-9]+(-[0-9]+)?$", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-ETCD_FILES: Final = frozenset({"ca", "cert", "key", "password_file"})
 LONGEST_DURATION_S: Final = 30 * 86400.0
 LARGEST_SIZE_BYTES: Final = 2**60
 MOST: Final = 10**9
@@ -32,11 +31,15 @@ MOST: Final = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """``parse`` raises ValueError with what it expects ("a duration such as …"); the caller adds where and what was found."""
+    """``parse`` raises ValueError with what it expects ("a duration such as …"); the caller adds where and what was found.
+
+    ``at_home``: the value with its relative paths begun at the folder where it was written.
+    """
 
     word: str
     unit: str
     parse: Callable[[Any], Any]
+    at_home: Callable[[Any, Path], Any] = lambda value, _: value
 
 
 def _duration(raw: object) -> float:
@@ -168,26 +171,26 @@ def _directory_url(raw: object) -> str:
     if not isinstance(raw, str):
         raise ValueError(expected)  # noqa: TRY004 (one kind of error for the caller: not this form)
     scheme, _, rest = raw.partition(":")
-    if (scheme == "sqlite" and rest) or (scheme == "etcd" and rest.startswith("//") and _is_etcd(rest.removeprefix("//"))):
+    if (scheme == "sqlite" and rest) or (scheme == "etcd" and rest.startswith("//") and _is_etcd(raw)):
         return raw
     raise ValueError(expected)
 
 
-def _is_etcd(rest: str) -> bool:
-    place, _, query = rest.partition("?")
-    hosts = place.rpartition("@")[2].rstrip("/").split(",")
-    return all(host_and_port(host.strip()) for host in hosts) and all(
-        name in ETCD_FILES and file for name, file in parse_qsl(query, keep_blank_values=True)
-    )
+def _is_etcd(url: str) -> bool:
+    from foreman.directory.etcd.address import split_etcd_url
+
+    try:
+        split_etcd_url(url)
+    except InvalidConfiguration:
+        return False
+    return True
 
 
-def at_home(form: Form, value: Any, base: Path) -> Any:
-    """``value`` with its relative paths begun at ``base``, where it was written."""
-    if form is PATH:
-        return base / value
-    if form is not DIRECTORY_URL or not value.startswith("etcd:") or "?" not in value:
-        return value
-    place, _, query = value.partition("?")
+def _directory_at_home(url: str, base: Path) -> str:
+    """The files that an etcd URL names; who opens a SQLite directory knows where it stands."""
+    place, _, query = url.partition("?")
+    if not url.startswith("etcd:") or not query:
+        return url
     return f"{place}?{urlencode([(name, str(base / file)) for name, file in parse_qsl(query)], safe='/')}"
 
 
@@ -197,10 +200,10 @@ SIZE: Final = Form("size", "bytes", _size)
 COUNT: Final = Form("count", "", _count)
 POSITIVE_COUNT: Final = Form("count", "", _positive_count)
 FRACTION: Final = Form("fraction", "", _fraction)
-PATH: Final = Form("path", "", _path)
+PATH: Final = Form("path", "", _path, lambda path, base: base / path)
 CLUSTER: Final = Form("name", "", _cluster)
 WORD: Final = Form("name", "", _word)
 WORDS: Final = Form("names", "", _words)
 ADDRESSES: Final = Form("addresses", "", _addresses)
 WORKER_LISTEN: Final = Form("address", "", _worker_listen)
-DIRECTORY_URL: Final = Form("url", "", _directory_url)
+DIRECTORY_URL: Final = Form("url", "", _directory_url, _directory_at_home)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from foreman.core.errors import InvalidConfiguration
 from foreman.core.kinds import KindSpec
 from foreman.node.configuration.data_plane import check_data_plane
-from foreman.node.configuration.forms import at_home, host_and_port, is_loopback
+from foreman.node.configuration.forms import host_and_port, is_loopback
 from foreman.node.configuration.keys import BY_DOTTED, BY_VARIABLE, KEYS, SECTIONS, Key
 from foreman.node.configuration.kinds import parse_kind
 from foreman.node.configuration.problems import Problems, nearest
@@ -40,7 +40,7 @@ class _Layers:
     def take(self, key: Key, raw: object, origin: str, base: Path) -> None:
         value = self.problems.parse(key.form, raw, origin, key.dotted)
         if value is not None:
-            self.values[key.dotted] = at_home(key.form, value, base)
+            self.values[key.dotted] = key.form.at_home(value, base)
             self.origins[key.dotted] = origin
 
 
