@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreman.control.holders import Holder, held_by, pieces, ranges_of
+from foreman.control.holders import Holder, fits, held_by, pieces, ranges_of
 from foreman.control.placement import Place, is_crowded
-from foreman.control.seating import fits
 from foreman.control.teams import NoMember, StoragePlan, plan_teams, without_recruits
 from foreman.directory.records import ClusterSpec, Layout, Placement
 from foreman.workers.storage.key_range import ALL_KEYS, KeyRange

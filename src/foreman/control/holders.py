@@ -1,12 +1,16 @@
 """Who holds which keys: the storage workers as planning sees them. Pure."""
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from foreman.control.placement import Place
 from foreman.core.mutations import Version
 from foreman.directory.records import ClusterSpec, Joiner, Layout, Placement
 from foreman.workers.storage.key_range import KeyRange
+
+_Who = TypeVar("_Who")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,27 @@ def pieces(within: KeyRange, ranges: Iterable[KeyRange]) -> list[KeyRange]:
     cuts = {cut for keys in ranges for cut in (keys.begin, keys.end) if cut is not None and within.contains(cut)}
     begins = sorted(cuts | {within.begin})
     return [KeyRange(begin, end) for begin, end in zip(begins, (*begins[1:], within.end), strict=True)]
+
+
+def fits(held: KeyRange, ranges: Sequence[KeyRange]) -> range:
+    """Which of ``ranges``, which ascend and do not overlap, are held whole."""
+    first = bisect_left(ranges, held.begin, key=lambda keys: keys.begin)
+    if held.end is None:
+        return range(first, len(ranges))
+    last = bisect_right(ranges, held.end, key=lambda keys: keys.begin)
+    while last > first and not held.covers(ranges[last - 1].begin, ranges[last - 1].end):
+        last -= 1
+    return range(first, last)
+
+
+def by_piece(within: KeyRange, held: Sequence[tuple[KeyRange, _Who]]) -> list[tuple[KeyRange, list[_Who]]]:
+    """``within``, cut wherever one of the ranges that are held begins or ends, and who holds each piece, in their order."""
+    ranges = pieces(within, (keys for keys, _ in held))
+    there: list[list[_Who]] = [[] for _ in ranges]
+    for keys, who in held:
+        for number in fits(keys, ranges):
+            there[number].append(who)
+    return list(zip(ranges, there, strict=True))
 
 
 def held_by(layout: Layout) -> dict[Placement, KeyRange]:

@@ -6,12 +6,11 @@ so the best come first, and the number of seats filled is the highest there can 
 of its fault domain; then some seats, as many as no domain is free for, are given to doubles.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from foreman.control.holders import Holder
+from foreman.control.holders import Holder, fits
 from foreman.workers.storage.key_range import KeyRange
 
 Seat = str | int
@@ -31,17 +30,6 @@ def seat(holders: Sequence[Holder], teams: Sequence[KeyRange], seats: int, free:
     for holder in standing:
         _make_sit(holder, fitting)
     return [table.settled(free) for table in tables]
-
-
-def fits(held: KeyRange, ranges: Sequence[KeyRange]) -> range:
-    """Which of ``ranges``, which ascend and do not overlap, are held whole."""
-    first = bisect_left(ranges, held.begin, key=lambda keys: keys.begin)
-    if held.end is None:
-        return range(first, len(ranges))
-    last = bisect_right(ranges, held.end, key=lambda keys: keys.begin)
-    while last > first and not held.covers(ranges[last - 1].begin, ranges[last - 1].end):
-        last -= 1
-    return range(first, last)
 
 
 @dataclass(slots=True)

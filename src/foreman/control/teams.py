@@ -16,9 +16,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from foreman.control.holders import Holder, best_first, hull, pieces, ranges_of
+from foreman.control.holders import Holder, best_first, by_piece, fits, hull, ranges_of
 from foreman.control.placement import Place, place
-from foreman.control.seating import fits, seat
+from foreman.control.seating import seat
 from foreman.directory.records import ClusterSpec, Joiner, Placement, StorageTeam
 from foreman.workers.storage.key_range import KeyRange
 
@@ -130,25 +130,18 @@ def _joiners(part: _Part, seated: Sequence[Sequence[Holder]], recruits: Sequence
     """All that are to become members, with what they are to hold then."""
     sitting = {holder.worker for there in seated for holder in there}
     away = [holder for holder in part.holders if holder.away and (holder.worker in sitting or not holder.fills)]
-    waited_for = [(holder.keys, Joiner(holder.worker, holder.through, (holder.keys.begin, holder.keys.end))) for holder in away]
-    new = [
-        (keys, Joiner(worker, keys=(keys.begin, keys.end))) for keys, there in zip(part.ranges, recruits, strict=True) for worker in there
-    ]
+    waited_for = [(holder.keys, Joiner(holder.worker, holder.through)) for holder in away]
+    new = [(keys, Joiner(worker)) for keys, there in zip(part.ranges, recruits, strict=True) for worker in there]
     return waited_for + new
 
 
 def _all_that_is_held(part: _Part) -> list[StorageTeam] | NoMember:
     """Everybody who is there serves what it holds. Cut wherever the keys of one of them begin or end."""
-    here = [holder for holder in part.holders if not holder.away]
-    ranges = pieces(hull(part.ranges), (holder.keys for holder in here))
-    members: list[list[Placement]] = [[] for _ in ranges]
-    for holder in here:
-        for number in fits(holder.keys, ranges):
-            members[number].append(holder.worker)
-    unheld = next((keys for keys, there in zip(ranges, members, strict=True) if not there), None)
+    members = by_piece(hull(part.ranges), [(holder.keys, holder.worker) for holder in part.holders if not holder.away])
+    unheld = next((keys for keys, there in members if not there), None)
     if unheld is not None:
         return NoMember(unheld.begin)
-    return [StorageTeam(keys.begin, keys.end, tuple(there)) for keys, there in zip(ranges, members, strict=True)]
+    return [StorageTeam(keys.begin, keys.end, tuple(there)) for keys, there in members]
 
 
 def _by_replay(
@@ -175,8 +168,8 @@ def _with_joiners(teams: Sequence[StorageTeam], joiners: Sequence[tuple[KeyRange
     joining: list[list[Joiner]] = [[] for _ in teams]
     for keys, joiner in joiners:
         number = bisect_right(teams, keys.begin, key=lambda team: team.begin) - 1
-        is_own = joiner.keys == (teams[number].begin, teams[number].end)
-        joining[number].append(replace(joiner, keys=None) if is_own else joiner)
+        is_own = keys == KeyRange(teams[number].begin, teams[number].end)
+        joining[number].append(joiner if is_own else replace(joiner, keys=(keys.begin, keys.end)))
     return tuple(replace(team, joining=tuple(there)) for team, there in zip(teams, joining, strict=True))
 
 

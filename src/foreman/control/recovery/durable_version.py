@@ -11,10 +11,9 @@ Stalls: nobody who can be kept holds some keys, and the logs do not go back to t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from foreman.control.holders import held_by, pieces
+from foreman.control.holders import by_piece, held_by
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
 from foreman.control.recovery.recovery import Recovery, storage_of
-from foreman.control.seating import fits
 from foreman.control.versions import VersionVector, replay_first
 from foreman.core.mutations import Version
 from foreman.directory.records import Layout, Placement
@@ -44,13 +43,9 @@ class Unheld:
 
 def first_version(found: Sequence[tuple[KeyRange, Version]], replicas: int, vector: VersionVector) -> Version | Unheld:
     """The version after which the logs begin; for every key somebody of ``found`` (what it holds, through which version) is that far."""
-    ranges = pieces(ALL_KEYS, (held for held, _ in found))
-    teams: list[list[Version]] = [[] for _ in ranges]
-    for held, durable in found:
-        for number in fits(held, ranges):
-            teams[number].append(durable)
-    first = replay_first(teams, replicas, vector)
-    unheld = next((keys for keys, durables in zip(ranges, teams, strict=True) if max(durables, default=-1) < first), None)
+    teams = by_piece(ALL_KEYS, found)
+    first = replay_first([durables for _, durables in teams], replicas, vector)
+    unheld = next((keys for keys, durables in teams if max(durables, default=-1) < first), None)
     if unheld is None:
         return first
     return Unheld(unheld.begin) if vector.oldest else 0
