@@ -11,9 +11,9 @@ from typing import Final
 
 from foreman.control.cluster_view import ClusterView
 from foreman.control.recovery.recovery import Tools
-from foreman.control.together import together
 from foreman.core.errors import ForemanError
 from foreman.directory.records import Layout, Placement
+from foreman.kernel.together import together
 
 TIMEOUT_S: Final = 5.0
 ALL_AGAIN_S: Final = 30.0

@@ -22,6 +22,7 @@ from foreman.directory.health_record import HealthRecord
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Changes, Deleted, Directory, KeyRange, KeyValue, Snapshot
 from foreman.directory.records import Layout, NodeRecord, ServiceRecord, decode
+from foreman.kernel.together import together
 from foreman.node.gateway_registration import Registration
 
 DEFAULT_LEASE_S: Final = 10.0
@@ -152,23 +153,10 @@ class Gateway:
         while True:
             try:
                 await self._put_back()
-                await self._until_lost()
+                await together((self._follow_truth(), self._keep_alive(), self._registration.stand_guard()))
             except DirectoryError as error:
                 self._lost(error)
             await asyncio.sleep(self._backoff.delay_s(self._failures, random.random()))
-
-    async def _until_lost(self) -> None:
-        """Raises DirectoryError. No TaskGroup: it forgets a cancellation that comes in the moment of a failure (Python 3.11)."""
-        works = (self._follow_truth(), self._keep_alive(), self._registration.stand_guard())
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
 
     def _lost(self, error: DirectoryError) -> None:
         """Waits grow until a registration has stood for a lease's time: two nodes with one id must not fight as fast as they can."""

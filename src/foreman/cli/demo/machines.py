@@ -19,13 +19,13 @@ from typing import Any, Final, cast
 from foreman.api.client import RemoteForeman
 from foreman.cli.certificates import Authority, Issued, Use, new_authority
 from foreman.cli.demo.node import NodeProcess
-from foreman.control.together import together
 from foreman.core.errors import ForemanError, ForemanUnavailable
 from foreman.directory.errors import DirectoryUnavailable
 from foreman.directory.opening import open_directory
 from foreman.directory.port import Directory
 from foreman.kernel.files import write_new
 from foreman.kernel.processes import die_with_parent
+from foreman.kernel.together import together
 
 CLUSTER: Final = "demo"
 NAMES: Final = ("north", "east", "south")

@@ -23,10 +23,10 @@ from typing import Final
 from foreman.control.attempt import is_spent, origin_of
 from foreman.control.recovery.outcome import Completed, Outcome
 from foreman.control.recovery.recovery import Recovery, Tools, names_of
-from foreman.control.together import together
 from foreman.core.errors import ForemanError, WorkerNotFound
 from foreman.directory.errors import DirectoryError
 from foreman.directory.records import Layout, NodeRecord, readable
+from foreman.kernel.together import together
 
 WITHIN_S: Final = 1.0
 

@@ -12,10 +12,10 @@ from foreman.control.attempt import Attempt, origin_of
 from foreman.control.cluster_view import ClusterView
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
 from foreman.control.recovery.recovery import Recovery, Tools
-from foreman.control.together import together
 from foreman.core.errors import ForemanError
 from foreman.core.views import WorkerInfo
 from foreman.directory.records import NodeRecord
+from foreman.kernel.together import together
 
 _LOST: Final = (
     "the directory knows no layout, but nodes have data of an earlier one, or cannot say: it was emptied or replaced. Beginning anew would "

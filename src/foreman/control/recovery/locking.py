@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from foreman.control.recovery.outcome import Next, Outcome, Superseded
 from foreman.control.recovery.recovery import Recovery, storage_of
-from foreman.control.together import together
 from foreman.core.data_errors import NewerLockExists
 from foreman.core.errors import ForemanError
 from foreman.core.views import WorkerInfo
 from foreman.directory.records import Layout, Placement
+from foreman.kernel.together import together
 
 
 class LostItsData(ForemanError, code="lost_its_data", status=500):

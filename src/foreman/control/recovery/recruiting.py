@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from foreman.control.recovery.recovery import Recovery
-from foreman.control.together import together
 from foreman.core.errors import ForemanError
 from foreman.directory.records import Placement
+from foreman.kernel.together import together
 
 ROUNDS: Final = 3
 """How often a plan is made anew in one run because nodes did not do what they were asked."""

@@ -10,11 +10,11 @@ import asyncio
 
 from foreman.control.recovery.outcome import Next, Outcome, Stalled, Superseded
 from foreman.control.recovery.recovery import Recovery
-from foreman.control.together import together
 from foreman.control.versions import VersionVector
 from foreman.core.data_errors import Locked, NewerLockExists
 from foreman.core.errors import ForemanError
 from foreman.directory.records import Placement
+from foreman.kernel.together import together
 
 
 async def replay(recovery: Recovery) -> Outcome:

@@ -12,10 +12,10 @@ import asyncio
 from foreman.control.ports import Following
 from foreman.control.recovery.outcome import Next, Outcome, Stalled, Superseded
 from foreman.control.recovery.recovery import Recovery
-from foreman.control.together import together
 from foreman.core.data_errors import NewerLockExists
 from foreman.core.errors import ForemanError
 from foreman.directory.records import Placement
+from foreman.kernel.together import together
 from foreman.workers.storage.key_range import KeyRange
 
 

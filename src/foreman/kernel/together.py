@@ -1,4 +1,7 @@
-"""Doing several things side by side: all answers in order, or the first failure, and nothing left running either way."""
+"""Doing several things side by side: all answers in order, or the first failure, and nothing left running either way.
+
+Not asyncio.TaskGroup: that forgets a cancellation that comes in the moment of a failure (Python 3.11).
+"""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
