@@ -90,7 +90,7 @@ class Node:
         launching = Launching(data, lambda: self.kinds, lambda: launch_settings(self.configuration))
         self._processes = Processes(self._inbox, launching, self._attach)
         address = reached_at(plan.configuration.node, listeners) if listeners else self._address()
-        self._membership = Membership(plan.configuration, data, address)
+        self._membership = Membership(lambda: self.configuration, data, address)
         self._gateway = self._membership.gateway
         self._disk = Disk(self._inbox, self._directories, data.run, self._judge)
         people = People(self._requests, self._stream, self._metrics)
@@ -165,7 +165,7 @@ class Node:
         )
         check_files(merged)
         self.kinds = self._read_kinds(merged)
-        self.configuration = self._membership.configuration = merged
+        self.configuration = merged
         self._directories.min_free_bytes = merged.disk.min_free_bytes
         self._server.machine.reconfigure(self._machine_settings(), self.kinds)
         return told

@@ -6,6 +6,7 @@ nothing of it, and writes nothing for it. A fault of it costs the cluster one te
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
@@ -44,40 +45,35 @@ def directory_of(configuration: Configuration) -> Directory:
 class Membership:
     """``address``: where other nodes reach this one; ``name``: what people call it.
 
-    ``configuration`` may be replaced; the next term of a leader reads it.
+    ``configuration``: as it is now; each term of a leader asks for it.
     """
 
-    def __init__(self, configuration: Configuration, data: DataDirectory, address: str) -> None:
-        self.configuration, self._cluster = configuration, data.cluster
+    def __init__(self, configuration: Callable[[], Configuration], data: DataDirectory, address: str) -> None:
+        self._configuration, self._cluster = configuration, data.cluster
+        node, directory = configuration().node, configuration().directory
         self._me = LeaderRecord(data.node_id, address)
         self._was_directed = data.layout.generation.exists()
-        self._directory = open_directory(configuration.directory.url, data.path)
-        node = configuration.node
+        self._directory = open_directory(directory.url, data.path)
         self.name = node.name or node_name_of(socket.gethostname())
         record = NodeRecord(data.node_id, address, node.capabilities, node.fault_domain or "", name=self.name)
-        self.gateway = Gateway(self._directory, data.cluster, record, lease_s=configuration.directory.lease_s)
-        self._health = HealthFold(data.node_id)
-        self._following_health: asyncio.Task[None] | None = None
-        self._controlling: asyncio.Task[None] | None = None
+        self.gateway = Gateway(self._directory, data.cluster, record, lease_s=directory.lease_s)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, foreman: ForemanInterface) -> None:
-        events, health = foreman.events(), self._health
+        events, health = foreman.events(), HealthFold(self._me.node)
         await read_health(foreman, health)
         self.gateway.show_health(health.record)
-        self._following_health = asyncio.create_task(follow_health(events, foreman, health, self.gateway.health_changed), name="health")
+        self._tasks.append(asyncio.create_task(follow_health(events, foreman, health, self.gateway.health_changed), name="health"))
         await self.gateway.start(())
-        if COORDINATION in self.configuration.node.capabilities:
-            self._controlling = asyncio.create_task(self._control(), name="control plane")
+        if COORDINATION in self._configuration().node.capabilities:
+            self._tasks.append(asyncio.create_task(self._control(), name="control plane"))
 
     async def leave(self, *, for_good: bool) -> None:
         """Resign, then leave the cluster. Not ``for_good``: node and services stay registered for the next server."""
-        controlling, self._controlling = self._controlling, None
-        if controlling is not None:
-            controlling.cancel()
-            await asyncio.gather(controlling, return_exceptions=True)
-        if self._following_health is not None:
-            self._following_health.cancel()
-            await asyncio.gather(self._following_health, return_exceptions=True)
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.gateway.stop(leave=for_good)
 
     def cluster(self) -> "ClusterInterface":
@@ -104,9 +100,10 @@ class Membership:
         from foreman.control.resp_data_plane import RespDataPlane
         from foreman.control.settings import ControlSettings
 
-        settings = ControlSettings(lease_s=self.configuration.directory.lease_s)
-        data = RespDataPlane(settings.command_timeout_s, link_params(self.configuration))
-        return Coordinator(World(self._directory, self._cluster, self._me, _connector(self.configuration), data, settings))
+        configuration = self._configuration()
+        settings = ControlSettings(lease_s=configuration.directory.lease_s)
+        data = RespDataPlane(settings.command_timeout_s, link_params(configuration))
+        return Coordinator(World(self._directory, self._cluster, self._me, _connector(configuration), data, settings))
 
     async def _until_wished_for(self) -> None:
         spec = KeyRange.of_key(ClusterKeys(self._cluster).spec)

@@ -102,7 +102,7 @@ class Launching:
             "FOREMAN_CLUSTER": self._cluster,
             "FOREMAN_INCARNATION": effect.incarnation,
             "FOREMAN_KIND": effect.kind,
-            "FOREMAN_PARAMS": params_json(dict(params)),
+            "FOREMAN_PARAMS": params_json(params),
             "FOREMAN_RUN": f"{self.run}/{effect.id}",
             "FOREMAN_ADDRESS": f"unix:{self.run}/{SERVER_SOCKET}",
             "NOTIFY_SOCKET": f"{self.run}/notify.sock",
