@@ -35,6 +35,7 @@ from foreman.directory.records import ClusterSpec, ClusterStoryLine, StorageTeam
 from foreman.workers.clients import ClusterClient
 from foreman.workers.clients.cluster_layout import Team
 from foreman.workers.clients.replica import Where
+from foreman.workers.wire.tls import client_context
 
 LOGS: Final = 3
 TRANSACTIONS: Final = 800
@@ -120,7 +121,8 @@ async def followed(started: Machines, console: Console) -> AsyncIterator[Story]:
 
 def client_of(started: Machines) -> ClusterClient:
     """A client as any program's, with a certificate of its own."""
-    layouts = DirectoryLayouts(started.directory, CLUSTER, lambda address: RemoteForeman.connect(address, tls=started.tls))
+    tls = client_context(started.security["tls"])
+    layouts = DirectoryLayouts(started.directory, CLUSTER, lambda address: RemoteForeman.connect(address, tls=tls))
     return ClusterClient(layouts, security=started.security)
 
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -152,12 +151,11 @@ class Etcd:
 
 @dataclass
 class Machines:
-    """``etcd`` None: there is none here, and the directory is a SQLite file. ``tls`` and ``security``: for clients of nodes and workers."""
+    """``etcd`` None: there is none here, and the directory is a SQLite file. ``security``: for clients of nodes and workers."""
 
     nodes: Mapping[str, Machine]
     directory: Directory
     etcd: Etcd | None
-    tls: ssl.SSLContext = field(repr=False)
     security: Mapping[str, Any] = field(repr=False)
 
     def by_id(self, id: str) -> Machine:
@@ -187,7 +185,7 @@ async def machines(folder: Path) -> AsyncIterator[Machines]:
         directory = await stack.enter_async_context(open_directory(url))
         own = {"certificate": str(certificates / "client.pem"), "key": str(certificates / "client.key")}
         security = {"tls": {**own, "client_ca": str(certificates / "ca.pem")}}
-        yield Machines(nodes, directory, etcd, _client_context(certificates), security)
+        yield Machines(nodes, directory, etcd, security)
         await together(machine.stop() for machine in nodes.values())
 
 
@@ -206,12 +204,6 @@ def make_certificates(folder: Path) -> None:
 def _write(folder: Path, name: str, issued: Issued) -> None:
     write_new(str(folder / f"{name}.key"), issued.key, 0o600)
     write_new(str(folder / f"{name}.pem"), issued.certificate, 0o644)
-
-
-def _client_context(certificates: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(certificates / "ca.pem"))
-    context.load_cert_chain(certificates / "client.pem", certificates / "client.key")
-    return context
 
 
 def _machine(folder: Path, name: str, directory: str, certificates: Path) -> Machine:
