@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from foreman.control.cluster_view import ClusterView
+from foreman.control.errands import Errands
 from foreman.control.placement import Place, domain_at, domain_of, place
 from foreman.control.recovery.recovery import Tools
 from foreman.core.errors import FailedToStart, ForemanError, ForemanTimeout, ForemanUnavailable, WorkerNotFound
@@ -56,30 +57,17 @@ def _told(error: ForemanError) -> dict[str, Any]:
 class Answering:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._errands = Errands[str](tools.feed)
         self._placing = asyncio.Lock()
 
     async def run(self) -> None:
         """Without end; each request in a task of its own. Cancelling ends them. Raises Deposed, Overtaken."""
-        try:
-            while True:
-                seen = self._tools.feed.view
-                for id in sorted(seen.requests):
-                    self._consider(id)
-                await self._tools.feed.after(seen)
-        finally:
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._errands.run(self._consider)
 
-    def _consider(self, id: str) -> None:
-        task = self._tasks.get(id)
-        if task is not None and task.done():
-            del self._tasks[id]
-            task.result()
-            task = None
-        if task is None and self._open(id) is not None:
-            self._tasks[id] = asyncio.create_task(self._answer(id))
+    def _consider(self) -> None:
+        for id in sorted(self._tools.feed.view.requests):
+            if self._open(id) is not None and not self._errands.is_under_way(id):
+                self._errands.begin(id, self._answer(id))
 
     def _open(self, id: str) -> WorkerRequest | None:
         request = self._tools.feed.view.requests.get(id)

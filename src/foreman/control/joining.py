@@ -8,9 +8,11 @@ serves nobody. Nobody is made narrower here.
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from foreman.control.attempt import Attempt
+from foreman.control.errands import Errands
 from foreman.control.holders import held_by, overlap
 from foreman.control.ports import Following, StorageState
 from foreman.control.recovery.recovery import Tools, joiners_of
@@ -33,33 +35,22 @@ class Joining:
         self.spent: frozenset[Placement] = frozenset()
         self.filling: frozenset[Placement] = frozenset()
         self._tries: Counter[Placement] = Counter()
-        self._tasks: dict[Placement, asyncio.Task[None]] = {}
+        self._errands = Errands[Placement](tools.feed)
 
     async def run(self) -> None:
         """Without end; each joiner in a task of its own while its node is there. Cancelling ends them."""
-        joiners = joiners_of(self._layout)
-        try:
-            while True:
-                seen = self._tools.feed.view
-                for worker in sorted(joiners):
-                    self._consider(worker, joiners[worker])
-                await self._tools.feed.after(seen)
-        finally:
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        joiners = sorted(joiners_of(self._layout).items())
+        await self._errands.run(lambda: self._consider(joiners))
 
-    def _consider(self, worker: Placement, joiner: Joiner) -> None:
-        task = self._tasks.get(worker)
-        present = worker.node in self._tools.feed.view.nodes
-        if task is not None and task.done():
-            task.result()  # only what ends the whole director is raised here
-        if present and worker not in self.ready | self.spent and (task is None or task.done()):
-            self._tasks[worker] = asyncio.create_task(self._bring_in(worker, joiner))
-        elif not present and task is not None:
-            task.cancel()
-            del self._tasks[worker]
-            self.filling -= {worker}
+    def _consider(self, joiners: Sequence[tuple[Placement, Joiner]]) -> None:
+        present = self._tools.feed.view.nodes
+        for worker, joiner in joiners:
+            is_under_way = self._errands.is_under_way(worker)
+            if worker.node not in present and is_under_way:
+                self._errands.drop(worker)
+                self.filling -= {worker}
+            elif worker.node in present and not is_under_way and worker not in self.ready | self.spent:
+                self._errands.begin(worker, self._bring_in(worker, joiner))
 
     async def _bring_in(self, worker: Placement, joiner: Joiner) -> None:
         """Until it is ready or spent."""
