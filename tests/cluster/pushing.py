@@ -11,7 +11,8 @@ from typing import Final
 from foreman.core.errors import ForemanError
 from foreman.directory.records import Layout
 from foreman.workers.clients import LogSet
-from tests.cluster.nodes import RealCluster, expected, transaction
+from tests.cluster.nodes import RealCluster, transaction
+from tests.cluster.steps import all_members_have
 from tests.deadline import wait_until_async
 
 PACE_S: Final = 0.02
@@ -52,6 +53,12 @@ class Pushing:
         goal = self.acknowledged + pushes
         await wait_until_async(lambda: self.acknowledged >= goal, timeout_s=within_s, what=f"version {goal} is acknowledged")
 
+    async def go_on_for(self, seconds: float) -> None:
+        """Pushes are acknowledged all that time."""
+        end = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < end:
+            await self.go_on(1)
+
 
 @asynccontextmanager
 async def pushing(cluster: RealCluster) -> AsyncIterator[Pushing]:
@@ -66,6 +73,4 @@ async def pushing(cluster: RealCluster) -> AsyncIterator[Pushing]:
     assert client.lost == []
     count = client.acknowledged + 1  # the one that was on its way may be there; pushed again it is the same
     await cluster.push_to(count)
-    for team in (await cluster.serving()).teams:
-        for member in team.members:
-            assert await cluster.read(member, count, team) == expected(count, team)
+    await all_members_have(cluster, count)

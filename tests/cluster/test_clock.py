@@ -16,8 +16,7 @@ from foreman.directory.keys import ClusterKeys
 from foreman.directory.opening import open_directory
 from tests.cluster.nodes import CLUSTER, Machine, RealCluster, RealNode, real_cluster
 from tests.cluster.pushing import pushing
-from tests.cluster.test_healing import configure
-from tests.cluster.test_on_etcd import push_for, workers_of
+from tests.cluster.steps import configure, workers_of
 from tests.directory.conftest import needs_etcd
 from tests.directory.etcd_server import etcd_cluster
 
@@ -70,7 +69,7 @@ async def test_the_clock_of_the_leader_jumps(tmp_path: Path) -> None:
                 for ahead_s in (HOUR_S, -HOUR_S, 0):
                     clocks[leader.name].set(ahead_s)
                     await shows(leader, ahead_s)
-                    await push_for(client, LEASE_S / 2)
+                    await client.go_on_for(LEASE_S / 2)
                     assert await standing(cluster) == before
             assert (await cluster.view()).layout == first
 

@@ -20,7 +20,7 @@ from foreman.core.errors import ForemanError
 from tests.cluster.mortal import DEATHS
 from tests.cluster.nodes import RealCluster, real_cluster
 from tests.cluster.pushing import pushing
-from tests.cluster.test_healing import configure, only_named_workers_run
+from tests.cluster.steps import configure, only_named_workers_run
 from tests.deadline import wait_until_async
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

@@ -11,7 +11,8 @@ import pytest
 from foreman.api.client import RemoteForeman
 from foreman.control.attempt import origin_of
 from foreman.directory.records import Layout
-from tests.cluster.nodes import RealCluster, RealNode, expected, real_cluster
+from tests.cluster.nodes import RealCluster, RealNode, real_cluster
+from tests.cluster.steps import all_members_have, configure, has_a_log_on
 from tests.deadline import wait_until_async
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -25,8 +26,7 @@ async def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 async def test_a_drained_node_is_left_by_all_with_all_their_data_and_comes_back(tmp_path: Path) -> None:
     async with real_cluster(tmp_path) as cluster:
         a = cluster.nodes["a"]
-        made = await run("cluster", "configure", "--logs", "2", "--storage-replicas", "2", "--config", str(a.config))
-        assert made.returncode == 0, made.stderr
+        await configure(a, "--logs", "2", "--storage-replicas", "2")
         first = await cluster.serving(members=2)
         drained = node_with_both(cluster, first)
         elsewhere = next(node for node in cluster.nodes.values() if node is not drained)
@@ -37,7 +37,7 @@ async def test_a_drained_node_is_left_by_all_with_all_their_data_and_comes_back(
         assert "still on it: log-" in asked.stdout
         await wait_until_async(lambda: is_left_by_all(drained), timeout_s=20.0, what="what was there is removed")
         await pushing
-        await holds_all(cluster, 150)
+        await all_members_have(cluster, 150, members=2)
 
         status = json.loads((await run("cluster", "status", "--json", "--address", f"unix:{drained.data / 'run' / 'foreman.sock'}")).stdout)
         assert status["draining"] == [drained.id]
@@ -46,14 +46,13 @@ async def test_a_drained_node_is_left_by_all_with_all_their_data_and_comes_back(
 
         await drained.down()
         await cluster.push_to(170)
-        await holds_all(cluster, 170)
+        await all_members_have(cluster, 170, members=2)
         await drained.up()
         back = await run("node", "undrain", "--config", str(drained.config))
         assert (back.returncode, back.stdout) == (0, f"node {drained.name} is taken back\n")
-        grown = await run("cluster", "configure", "--logs", "3", "--config", str(a.config))
-        assert grown.returncode == 0
+        await configure(a, "--logs", "3")
         await wait_until_async(lambda: has_a_log_on(cluster, drained), timeout_s=40.0, what="it is of use again")
-        await holds_all(cluster, 170)
+        await all_members_have(cluster, 170, members=2)
 
 
 def node_with_both(cluster: RealCluster, layout: Layout) -> RealNode:
@@ -71,15 +70,3 @@ async def push_through(cluster: RealCluster, count: int) -> None:
 async def is_left_by_all(node: RealNode) -> bool:
     async with RemoteForeman.connect(node.data) as foreman:
         return not any(origin_of(worker.id) is not None for worker in await foreman.all())
-
-
-async def holds_all(cluster: RealCluster, count: int) -> None:
-    layout = await cluster.serving(members=2)
-    for team in layout.teams:
-        for member in team.members:
-            assert await cluster.read(member, count) == expected(count)
-
-
-async def has_a_log_on(cluster: RealCluster, node: RealNode) -> bool:
-    layout = (await cluster.view()).layout
-    return layout is not None and node.id in {log.node for log in layout.logs}

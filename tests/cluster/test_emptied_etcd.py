@@ -18,8 +18,7 @@ from foreman.directory.opening import open_directory
 from foreman.directory.port import Put
 from foreman.directory.records import EpochRecord, encode
 from tests.cluster.nodes import CLUSTER, RealCluster, RealNode, expected, real_cluster
-from tests.cluster.test_healing import all_members_have, configure
-from tests.cluster.test_on_etcd import all_are_there, on_etcd, workers_of
+from tests.cluster.steps import all_are_there, all_members_have, configure, has_a_log_on, on_etcd, workers_of
 from tests.deadline import wait_until_async
 from tests.directory.conftest import needs_etcd
 from tests.directory.etcd_server import EtcdCluster
@@ -128,7 +127,7 @@ async def test_who_comes_late_with_data_keeps_it(tmp_path: Path, *, higher: bool
         assert await cluster.read(member, 30) == expected(30)
         await give_up(late)
         await configure(late, "--logs", "3")
-        await wait_until_async(lambda: takes_part(cluster, late), timeout_s=40.0, what="it is a node like any other")
+        await wait_until_async(lambda: has_a_log_on(cluster, late), timeout_s=40.0, what="it is a node like any other")
 
 
 async def had_epochs(cluster: RealCluster, epoch: int) -> None:
@@ -138,8 +137,3 @@ async def had_epochs(cluster: RealCluster, epoch: int) -> None:
 
 async def told(cluster: RealCluster, what: str) -> bool:
     return any(line.what == what for line in (await cluster.view()).story.lines)
-
-
-async def takes_part(cluster: RealCluster, node: RealNode) -> bool:
-    layout = (await cluster.view()).layout
-    return layout is not None and node.id in {log.node for log in layout.logs}

@@ -2,35 +2,19 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from foreman.api.client import RemoteForeman
-from foreman.control.recovery.recovery import names_of
 from foreman.core.errors import ForemanError
 from foreman.directory.records import Layout
 from foreman.workers.clients import LogSet
-from tests.cluster.nodes import RealCluster, RealNode, expected, real_cluster, transaction
+from tests.cluster.nodes import RealCluster, RealNode, real_cluster, transaction
+from tests.cluster.steps import all_members_have, configure, only_named_workers_run
 from tests.deadline import wait_until_async
 
 pytestmark = pytest.mark.timeout(150)
-
-
-async def configure(node: RealNode, *arguments: str) -> None:
-    command = [sys.executable, "-m", "foreman", "cluster", "configure", *arguments, "--config", str(node.config)]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-async def all_members_have(cluster: RealCluster, count: int, *, members: int = 1) -> None:
-    """Every member of the layout of now."""
-    layout = await cluster.serving(members=members)
-    for team in layout.teams:
-        for member in team.members:
-            assert await cluster.read(member, count, team) == expected(count, team)
 
 
 async def test_a_lost_machine_costs_nothing_that_was_acknowledged_and_comes_back_to_no_harm(tmp_path: Path) -> None:
@@ -115,12 +99,6 @@ async def test_the_wish_changes_and_the_cluster_follows_with_its_data(tmp_path: 
         await cluster.cut_at(above=grown.epoch)
         await wait_until_async(lambda: only_named_workers_run(cluster), timeout_s=30.0, what="what no layout names is removed")
         await all_members_have(cluster, 120)
-
-
-async def only_named_workers_run(cluster: RealCluster) -> bool:
-    layout = (await cluster.view()).layout
-    assert layout is not None
-    return set(await cluster.workers()) == names_of(layout)
 
 
 async def test_a_leader_that_was_stopped_past_its_lease_commands_nothing_when_it_goes_on(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from foreman.directory.records import Layout, Placement
 from foreman.workers.clients import ClusterClient, LogClient
 from tests.cluster.namespaces import Bridge, bridge, why_not
 from tests.cluster.nodes import HEALED_WITHIN_S, RealCluster, RealNode, real_cluster, shown_by
-from tests.cluster.test_healing import configure
+from tests.cluster.steps import configure
 from tests.cluster.test_network import client_of, push
 from tests.deadline import wait_until_async
 

@@ -20,7 +20,7 @@ from foreman.workers.clients import ClusterClient, LogClient, StorageClient
 from foreman.workers.clients.replica import Unreachable
 from foreman.workers.wire.tls import client_context
 from tests.cluster.nodes import CLUSTER, HEALED_WITHIN_S, RealCluster, RealNode, real_cluster, shown_by
-from tests.cluster.test_healing import configure
+from tests.cluster.steps import configure
 from tests.deadline import wait_until_async
 
 pytestmark = pytest.mark.timeout(150)

@@ -5,46 +5,22 @@
 has etcd away for a whole minute; by default it is a few times the lease, which is the same to the cluster.
 """
 
-import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from foreman.directory.records import Layout
-from tests.cluster.nodes import LEASE_S, RealCluster, real_cluster
-from tests.cluster.pushing import Pushing, pushing
-from tests.cluster.test_healing import configure
+from tests.cluster.nodes import LEASE_S
+from tests.cluster.pushing import pushing
+from tests.cluster.steps import all_are_there, on_etcd, workers_of
 from tests.deadline import wait_until_async
 from tests.directory.conftest import needs_etcd
-from tests.directory.etcd_server import EtcdCluster, etcd_cluster
 
 pytestmark = [needs_etcd, pytest.mark.slow, pytest.mark.timeout(240)]
 
 AWAY_S: Final = float(os.environ.get("ETCD_AWAY_S", 2.5 * LEASE_S))
-
-
-@asynccontextmanager
-async def on_etcd(
-    folder: Path, members: int, *, logs: int = 2, lease_s: float = LEASE_S
-) -> AsyncIterator[tuple[RealCluster, EtcdCluster, Layout]]:
-    """A cluster that serves, with copies on two nodes."""
-    (folder / "etcd").mkdir()
-    with etcd_cluster(folder / "etcd", members) as etcd:
-        async with real_cluster(folder, directory=etcd.url, lease_s=lease_s) as cluster:
-            await configure(cluster.nodes["a"], "--logs", str(logs), "--storage-replicas", "2", "--replace-after", "600")
-            yield cluster, etcd, await cluster.serving(members=2)
-
-
-async def workers_of(cluster: RealCluster) -> set[int]:
-    """The pids of all workers."""
-    for node in cluster.nodes.values():
-        await node.remember()
-    return {pid for node in cluster.nodes.values() for pid in node.pids}
 
 
 async def test_members_of_etcd_are_killed_under_pushes(tmp_path: Path) -> None:
@@ -66,10 +42,6 @@ async def test_members_of_etcd_are_killed_under_pushes(tmp_path: Path) -> None:
         await cluster.serving(members=2)
 
 
-async def all_are_there(cluster: RealCluster) -> bool:
-    return {node.id for node in cluster.nodes.values()} == (await cluster.view()).nodes.keys()
-
-
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
 async def test_etcd_is_away_for_long_and_no_worker_heeds_it(tmp_path: Path, how: signal.Signals) -> None:
     async with on_etcd(tmp_path, 1) as (cluster, etcd, _), pushing(cluster) as client:
@@ -79,7 +51,7 @@ async def test_etcd_is_away_for_long_and_no_worker_heeds_it(tmp_path: Path, how:
             etcd.end()
         else:
             etcd.signal(how)
-        await push_for(client, AWAY_S)
+        await client.go_on_for(AWAY_S)
         assert await workers_of(cluster) == before, "every worker is the process that it was"
         if how is signal.SIGKILL:
             etcd.start()
@@ -88,10 +60,3 @@ async def test_etcd_is_away_for_long_and_no_worker_heeds_it(tmp_path: Path, how:
         await wait_until_async(lambda: all_are_there(cluster), timeout_s=60.0, what="every node is registered again")
         await cluster.serving(members=2)
         await client.go_on()
-
-
-async def push_for(client: Pushing, seconds: float) -> None:
-    """Pushes are acknowledged all that time."""
-    end = asyncio.get_running_loop().time() + seconds
-    while asyncio.get_running_loop().time() < end:
-        await client.go_on(1)

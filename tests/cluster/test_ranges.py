@@ -13,7 +13,7 @@ from foreman.workers.clients.cluster_client import ClusterClient
 from foreman.workers.storage.key_range import KeyRange, parse_key_range
 from tests.cluster.nodes import CLUSTER, RealCluster, RealNode, expected, real_cluster
 from tests.cluster.pushing import Pushing, pushing
-from tests.cluster.test_healing import configure
+from tests.cluster.steps import configure
 from tests.deadline import wait_until_async
 
 pytestmark = pytest.mark.timeout(240)

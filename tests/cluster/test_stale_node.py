@@ -15,8 +15,7 @@ from foreman.directory.records import Layout
 from foreman.workers.clients import LogClient
 from tests.cluster.nodes import RealCluster, RealNode, transaction
 from tests.cluster.pushing import pushing
-from tests.cluster.test_healing import only_named_workers_run
-from tests.cluster.test_on_etcd import all_are_there, on_etcd
+from tests.cluster.steps import all_are_there, on_etcd, only_named_workers_run
 from tests.deadline import wait_until_async
 from tests.directory.conftest import needs_etcd
 
