@@ -90,8 +90,8 @@ class Bench:
         """The layout, once it is whole and has been for a while."""
 
         def holds(view: ClusterView) -> bool:
-            layout, status = view.layout, view.status
-            if layout is None or status is None or (status.state, status.epoch) != ("watching", layout.epoch):
+            layout = view.watched
+            if layout is None:
                 return False
             workers = [*layout.logs, *(member for team in layout.teams for member in team.members)]
             full = all(len(team.members) == SPEC.storage_replicas and not team.joining for team in layout.teams)

@@ -130,8 +130,8 @@ class RealCluster:
 
         async def holds() -> tuple[Layout, ...]:
             view = await self.view()
-            layout, status = view.layout, view.status
-            if layout is None or status is None or status.state != "watching" or layout.epoch <= above or status.epoch != layout.epoch:
+            layout = view.watched
+            if layout is None or layout.epoch <= above:
                 return ()
             whole = all(log in view.services for log in layout.logs)
             return (layout,) if whole and all(len(team.members) >= members for team in layout.teams) else ()

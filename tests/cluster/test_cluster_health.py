@@ -1,40 +1,15 @@
 """Health is seen from every node without asking the one it is of; a worker that a node gives up is the cluster's."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from foreman.api.client import RemoteForeman
-from foreman.control.cluster_view import ClusterView
-from foreman.control.desk.plain import view_from
 from foreman.control.desk.words import about, status_lines
-from foreman.core.cluster import ClusterEvent, ClusterInterface
 from foreman.core.errors import FailedToStart
 from foreman.core.health import Health
-from tests.cluster.embedded import two_nodes
-
-WITHIN_S = 20.0
-
-
-async def until(cluster: ClusterInterface, holds: Callable[[ClusterView], bool]) -> ClusterView:
-    """The view in which it is so, looked for again after each event."""
-    async with asyncio.timeout(WITHIN_S), aclosing(cluster.events()) as events:
-        async for _ in events:
-            view = view_from(await cluster.status())
-            if holds(view):
-                return view
-    raise AssertionError("events end only with the node")
-
-
-async def until_told(events: AsyncIterator[ClusterEvent], what: str) -> ClusterEvent:
-    async with asyncio.timeout(WITHIN_S):
-        async for event in events:
-            if event.what == what:
-                return event
-    raise AssertionError("events end only with the node")
+from tests.cluster.embedded import WITHIN_S, two_nodes, until, until_told
 
 
 async def test_a_worker_given_up_on_one_node_is_known_on_the_other(tmp_path: Path) -> None:
@@ -44,7 +19,7 @@ async def test_a_worker_given_up_on_one_node_is_known_on_the_other(tmp_path: Pat
             await anext(events)
             with pytest.raises(FailedToStart):
                 await a.new_worker("bad_1", "bad", timeout=WITHIN_S)
-            given_up = await until_told(events, "worker_given_up")
+            given_up = (await until_told(events, "worker_given_up"))[-1]
             assert given_up.about == "bad_1"
             assert "on node a is" in given_up.sentence
             view = await until(b.cluster, lambda view: view.health[here].status == "failed_to_start")
@@ -54,7 +29,7 @@ async def test_a_worker_given_up_on_one_node_is_known_on_the_other(tmp_path: Pat
             assert [what for what, _ in status_lines(view) if what in {"given up", "ailing"}] == ["given up"]
             assert "ailing" in dict(about("bad_1", view)[0])
             await a.remove_worker("bad_1")
-            assert (await until_told(events, "worker_recovered")).about == "bad_1"
+            assert (await until_told(events, "worker_recovered"))[-1].about == "bad_1"
         assert (await until(b.cluster, lambda view: view.health[here].status == "ok")).health[here].workers == ()
 
 

@@ -1,7 +1,6 @@
 """A worker is asked of the cluster: the director places it, a retry finds it where it is, a recovery leaves it alone, and it is removed."""
 
 import asyncio
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from foreman.control.desk.plain import view_from
 from foreman.core.errors import FailedToStart, InvalidParams, WorkerExists, WorkerNotFound
 from foreman.core.interface import ForemanInterface
-from tests.cluster.embedded import two_nodes
+from tests.cluster.embedded import two_nodes, until
 
 WITHIN_S = 30.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
@@ -38,7 +37,7 @@ async def test_asked_of_the_cluster_made_on_a_node_and_removed_again(tmp_path: P
 
         epoch = view_from(await a.cluster.status()).epoch
         await a.cluster.configure(logs=2)
-        await until_epoch_above(a, epoch)
+        await until(a.cluster, lambda view: view.watched is not None and view.watched.epoch > epoch, within_s=WITHIN_S)
         assert await ids(a, b) == ["w0", "w1", "w2", "w3"], "no recovery touches them"
 
         for id in ("w0", "w1", "w2", "w3", "x"):
@@ -49,11 +48,3 @@ async def test_asked_of_the_cluster_made_on_a_node_and_removed_again(tmp_path: P
             await b.cluster.remove_worker("w0")
         status = await a.cluster.status()
         assert status["requests"] == []
-
-
-async def until_epoch_above(node: ForemanInterface, epoch: int) -> None:
-    async with asyncio.timeout(WITHIN_S), aclosing(node.cluster.events()) as events:
-        async for _ in events:
-            view = view_from(await node.cluster.status())
-            if view.status is not None and view.status.state == "watching" and view.layout is not None and view.layout.epoch > epoch:
-                return

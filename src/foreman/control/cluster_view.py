@@ -57,6 +57,13 @@ class ClusterView:
     revisions: Mapping[bytes, int] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
 
+    @property
+    def watched(self) -> Layout | None:
+        """The layout, if its director watches over it by now."""
+        if self.layout is None or self.status is None or (self.status.state, self.status.epoch) != ("watching", self.layout.epoch):
+            return None
+        return self.layout
+
     def capable(self, capability: str) -> list[NodeRecord]:
         """The nodes that may be asked for workers of this kind, by id: there, able, and not being drained."""
         return [node for id, node in sorted(self.nodes.items()) if capability in node.capabilities and id not in self.draining]

@@ -64,8 +64,8 @@ class Misfortunes:
         """The layout, once one serves with all its logs and full teams."""
 
         def holds(view: ClusterView) -> bool:
-            layout, status = view.layout, view.status
-            if layout is None or status is None or (status.state, status.epoch) != ("watching", layout.epoch):
+            layout = view.watched
+            if layout is None:
                 return False
             workers = [*layout.logs, *(member for team in layout.teams for member in team.members)]
             return all(worker in view.services for worker in workers) and all(len(team.members) == REPLICAS for team in layout.teams)

@@ -147,8 +147,7 @@ class Simulation:
 
     @property
     def is_watched(self) -> bool:
-        status = self.view().status
-        return status is not None and self.layout is not None and status.state == "watching" and status.epoch == self.layout.epoch
+        return self.view().watched is not None
 
     def view(self) -> ClusterView:
         return view_of(KEYS, self.store.read(KEYS.everything))
@@ -199,8 +198,8 @@ class Simulation:
 
     def _wrong(self) -> str | None:
         view, wish = self.view(), self.wishes[-1]
-        layout, status = view.layout, view.status
-        if layout is None or status is None or status.state != "watching" or status.epoch != layout.epoch:
+        layout = view.watched
+        if layout is None:
             return "there is no layout that is watched over"
         if len(layout.logs) != wish.logs or [team.begin for team in layout.teams] != [b"", *wish.splits]:
             return "the layout is not what was wished for"
