@@ -13,8 +13,8 @@ import gc
 import json
 import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,8 @@ from typing import Any, Final
 import structlog
 
 from benchmarks.facts import machine
+from benchmarks.report import FOREMAN_COLOUR, drawing, entitle
+from benchmarks.table import three_figures
 from foreman.control.settings import ControlSettings
 from foreman.directory.records import ClusterSpec
 from foreman.testing.cluster_simulator import virtual_time
@@ -36,7 +38,6 @@ REPLACE_AFTER_S: Final = 60.0
 IDLE_S: Final = 600.0
 AFTER_CRASH_S: Final = 30.0
 AFTER_LOSS_S: Final = 150.0
-COLOUR: Final = "#0b6e4f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +52,13 @@ class Cost:
     leader_ms: float
 
     def __sub__(self, other: "Cost") -> "Cost":
-        return Cost(*(mine - theirs for mine, theirs in zip(self._all(), other._all(), strict=True)))
+        return Cost(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def __truediv__(self, by: float) -> "Cost":
-        return Cost(*(mine / by for mine in self._all()))
+        return Cost(*(mine / by for mine in astuple(self)))
 
     def __mul__(self, by: float) -> "Cost":
-        return Cost(*(mine * by for mine in self._all()))
-
-    def _all(self) -> tuple[float, ...]:
-        return (self.writes, self.bytes, self.deliveries, self.renewals, self.foremen, self.leader_ms)
+        return Cost(*(mine * by for mine in astuple(self)))
 
 
 _LINES: Final = (("idle", "o-", "idle, per s"), ("crash", "s--", "log crashed"), ("loss", "^:", "node lost"))
@@ -103,7 +101,7 @@ def measure(nodes: int) -> dict[str, Any]:
         gc.enable()
 
 
-async def _event(simulation: Simulation, idle: Cost, seconds: float, happen: Any) -> dict[str, float]:
+async def _event(simulation: Simulation, idle: Cost, seconds: float, happen: Callable[[Simulation], Awaitable[None]]) -> dict[str, float]:
     before, epoch = cost_of(simulation), simulation.promises.epoch
     await happen(simulation)
     await asyncio.sleep(seconds)
@@ -164,42 +162,27 @@ def markdown(run: dict[str, Any]) -> str:
             "|---|" + "---|" * len(sizes),
         ]
         rows = {key: name for key, name in ROWS.items() if part == "idle" or key != "renewals"}
-        lines += [f"| {name} | " + " | ".join(_shown(size[part][key]) for size in sizes) + " |" for key, name in rows.items()]
+        lines += [
+            f"| {name} | " + " | ".join(three_figures(max(0.0, size[part][key])) for size in sizes) + " |" for key, name in rows.items()
+        ]
         if part != "idle":
             lines.append("| epochs | " + " | ".join(f"{size[part]['epochs']}" for size in sizes) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _shown(value: float) -> str:
-    value = max(0.0, value)
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
 def chart(run: dict[str, Any], path: Path) -> None:
     """One small picture for each row: idle and both events over the number of nodes."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "foreman"
-    mpl.rcParams["svg.fonttype"] = "none"  # text stays text: small, and found by a search
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6))
     nodes = [size["nodes"] for size in run["sizes"]]
-    for (key, name), axis in zip(ROWS.items(), axes.flat, strict=True):
-        for part, style, label in _LINES[: 1 if key == "renewals" else None]:
-            axis.plot(nodes, [max(size[part][key], 1e-3) for size in run["sizes"]], style, color=COLOUR, label=label, markersize=4)
-        axis.set_title(name, fontsize=10, loc="left")
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.tick_params(labelsize=8)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-    axes.flat[0].legend(fontsize=8)
-    figure.supxlabel("nodes", fontsize=9)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    with drawing(path, 2, 3, (12, 6)) as (figure, axes):
+        for (key, name), axis in zip(ROWS.items(), axes, strict=True):
+            for part, style, label in _LINES[: 1 if key == "renewals" else None]:
+                values = [max(size[part][key], 1e-3) for size in run["sizes"]]
+                axis.plot(nodes, values, style, color=FOREMAN_COLOUR, label=label, markersize=4)
+            entitle(axis, name)
+            axis.set_xscale("log")
+            axis.set_yscale("log")
+        axes[0].legend(fontsize=8)
+        figure.supxlabel("nodes", fontsize=9)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

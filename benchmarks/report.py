@@ -1,7 +1,8 @@
 """From the rounds to what people read: one JSON with everything, one Markdown table, one chart."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -65,6 +66,15 @@ def _line(row: Row, values: Mapping[str, Mapping[str, float]], peers: Sequence[s
 
 def chart(run: Mapping[str, Any], path: Path) -> None:
     """Small multiples, one for each row, on a logarithmic scale: the peers differ by orders of magnitude."""
+    columns = 2
+    with drawing(path, (len(ROWS) + 1) // columns, columns, (12, 2.4 * ((len(ROWS) + 1) // columns))) as (_, axes):
+        for row, axis in zip(ROWS, axes, strict=False):
+            _draw(axis, row, run)
+
+
+@contextmanager
+def drawing(path: Path, rows: int, columns: int, inches: tuple[float, float]) -> Iterator[tuple[Any, Sequence[Any]]]:
+    """The figure and its axes, written to ``path`` when the block ends: the same bytes for the same figures."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -72,13 +82,20 @@ def chart(run: Mapping[str, Any], path: Path) -> None:
     mpl.rcParams["svg.fonttype"] = "none"  # text stays text: small, and found by a search
     from matplotlib import pyplot as plt
 
-    columns = 2
-    figure, axes = plt.subplots((len(ROWS) + 1) // columns, columns, figsize=(12, 2.4 * ((len(ROWS) + 1) // columns)))
-    for row, axis in zip(ROWS, axes.flat, strict=False):
-        _draw(axis, row, run)
+    figure, axes = plt.subplots(rows, columns, figsize=inches)
+    for axis in axes.flat:
+        axis.tick_params(labelsize=8)
+    yield figure, list(axes.flat)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+def entitle(axis: Any, title: str) -> None:
+    """At its top left, with nothing drawn there or at the right."""
+    axis.set_title(title, fontsize=10, loc="left")
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
 
 
 def _draw(axis: Any, row: Row, run: Mapping[str, Any]) -> None:
@@ -88,13 +105,10 @@ def _draw(axis: Any, row: Row, run: Mapping[str, Any]) -> None:
     colours = [FOREMAN_COLOUR if peer == "foreman" else BASELINE_COLOUR if peer in BASELINES else PEER_COLOUR for peer in peers]
     bars = axis.barh([run["titles"][peer] for peer in peers], lengths, color=colours)
     axis.bar_label(bars, [shown(row, values[peer][row.key]) for peer in peers], padding=3, fontsize=8)
-    axis.set_title(row.title, fontsize=10, loc="left")
+    entitle(axis, row.title)
     if lengths:
         axis.set_xscale("log")
         axis.set_xlim(min(lengths) / 2, max(lengths) * 4)
-    axis.tick_params(labelsize=8)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
 
 
 def write(run: Mapping[str, Any], results: Path, docs: Path) -> None:

@@ -45,13 +45,14 @@ WORDS: Final = {"manager_killed": "manager killed with SIGKILL and started again
 
 
 def shown(row: Row, value: float | None) -> str:
-    """Three figures are enough, and all that such a measurement bears."""
     if value is None:
         return "–"
-    scaled = value * row.scale
-    if scaled == 0:
-        return "0"
-    return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"
+    return three_figures(value * row.scale)
+
+
+def three_figures(value: float) -> str:
+    """They are enough, and all that such a measurement bears."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def reached(row: Row, values: Mapping[str, Mapping[str, float]]) -> bool | None:
