@@ -85,7 +85,7 @@ pins: $(READY) ## Resolve the pinned requirements anew (ARGS=--upgrade for newer
 		--custom-compile-command "make pins" --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 
 system: ## Install the Debian packages that the tests use, where that is allowed
-	@.ci/debian-packages redis-server redis-tools etcd-server etcd-client faketime strace e2fsprogs acl procps curl jq openssl
+	@.ci/debian-packages redis-server redis-tools etcd-server etcd-client faketime strace e2fsprogs iproute2 acl procps curl jq openssl
 
 clean: ## Remove the virtual environment, caches and benchmark results (never a node's data)
 	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist benchmarks/results
