@@ -6,8 +6,10 @@ outage of it changes nothing: the last layout known is the layout.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import aclosing
+from typing import Any
 
 import structlog
 
@@ -19,7 +21,7 @@ from foreman.directory.following import Backoff, follow
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Deleted, Directory, KeyRange, KeyValue, Snapshot
 from foreman.directory.records import Layout, NodeRecord, Placement, decode
-from foreman.workers.clients.cluster_layout import ClusterLayout, Team
+from foreman.workers.clients.cluster_layout import ClusterLayout, Team, news
 
 _log = structlog.get_logger("foreman.client")
 _BACKOFF = Backoff(0.05, 1.0)
@@ -82,32 +84,22 @@ class _OnNode:
         return await self._nodes.info(self._node, id)
 
 
-async def news(changed: asyncio.Event, following: Sequence[asyncio.Task[None]]) -> None:
-    """Until there is news; raises what one of those who bring it failed of, which waiting does not mend."""
-    waiting = asyncio.create_task(changed.wait())
-    try:
-        await asyncio.wait([waiting, *following], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
-    for task in following:
-        if task.done():
-            task.result()
+class FollowedLayouts(ABC):
+    """The ``Layouts`` of a ClusterClient, for whoever knows how to follow them: the tasks that do, and what they have brought so far."""
 
-
-class DirectoryLayouts:
-    """The ``Layouts`` of a ClusterClient. ``directory`` is the caller's, and stays open. :meth:`after` raises DirectoryError."""
-
-    def __init__(self, directory: Directory, cluster: str, connect: Callable[[str], RemoteForeman] = RemoteForeman.connect) -> None:
-        self._directory, self._keys = directory, ClusterKeys(cluster)
+    def __init__(self, connect: Callable[[str], RemoteForeman]) -> None:
         self._nodes = Nodes(connect)
         self._layout: Layout | None = None
         self._changed = asyncio.Event()
         self._following: list[asyncio.Task[None]] = []
 
+    @abstractmethod
+    def _works(self) -> Iterable[Coroutine[Any, Any, None]]:
+        """Each without end. What one raises, :meth:`after` raises: waiting does not mend it."""
+
     async def after(self, epoch: int) -> ClusterLayout:
         if not self._following:
-            works = (self._follow(self._keys.nodes, self._see_node), self._follow(KeyRange.of_key(self._keys.layout), self._see_layout))
-            self._following = [asyncio.create_task(work) for work in works]
+            self._following = [asyncio.create_task(work) for work in self._works()]
         while self._layout is None or self._layout.epoch <= epoch:
             await news(self._changed, self._following)
         return self._nodes.known(self._layout)
@@ -119,9 +111,25 @@ class DirectoryLayouts:
         await asyncio.gather(*following, return_exceptions=True)
         await self._nodes.close()
 
+    def _become(self, layout: Layout) -> None:
+        self._layout = layout
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class DirectoryLayouts(FollowedLayouts):
+    """From the directory, which is the caller's, and stays open. :meth:`after` raises DirectoryError."""
+
+    def __init__(self, directory: Directory, cluster: str, connect: Callable[[str], RemoteForeman] = RemoteForeman.connect) -> None:
+        super().__init__(connect)
+        self._directory, self._keys = directory, ClusterKeys(cluster)
+
+    def _works(self) -> Iterable[Coroutine[Any, Any, None]]:
+        return self._follow(self._keys.nodes, self._see_node), self._follow(KeyRange.of_key(self._keys.layout), self._see_layout)
+
     async def _follow(self, keys: KeyRange, see: Callable[[KeyValue | Deleted], None]) -> None:
-        async with aclosing(follow(self._directory, keys, backoff=_BACKOFF, witness=self._keys.identity)) as news:
-            async for told in news:
+        async with aclosing(follow(self._directory, keys, backoff=_BACKOFF, witness=self._keys.identity)) as changes:
+            async for told in changes:
                 for event in told.entries if isinstance(told, Snapshot) else told.events:
                     see(event)
 
@@ -134,9 +142,8 @@ class DirectoryLayouts:
         if isinstance(event, Deleted):
             return
         try:
-            self._layout = decode(Layout, event.key, event.value)
+            layout = decode(Layout, event.key, event.value)
         except InvalidRecord as error:
             _log.error("layout_unreadable", reason=str(error))
             return
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._become(layout)

@@ -5,18 +5,16 @@ known to have. Owns these streams, and one connection to each node that was aske
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from foreman.api.client import RemoteForeman
-from foreman.api.cluster_layouts import Nodes, news
+from foreman.api.cluster_layouts import FollowedLayouts
 from foreman.control.desk.plain import view_from
 from foreman.core.errors import ForemanError, InvalidRequest, NotAuthorized
-from foreman.directory.records import Layout
-from foreman.workers.clients.cluster_layout import ClusterLayout
 
 LISTENED_TO: Final = 2
 AGAIN_S: Final = 0.2
@@ -24,36 +22,22 @@ _CHANGES: Final = frozenset({"state", "layout_published", "node_came", "node_cha
 """Events after which there may be another layout, or another way to its workers."""
 
 
-class NodeLayouts:
-    """The ``Layouts`` of a ClusterClient. ``targets``: one node at least, by data directory, ``unix:PATH`` or ``https://HOST:PORT``.
+class NodeLayouts(FollowedLayouts):
+    """From nodes. ``targets``: one node at least, by data directory, ``unix:PATH`` or ``https://HOST:PORT``.
 
     :meth:`after` raises NotAuthorized when the first node that answers lets this client not in.
     """
 
     def __init__(self, targets: Sequence[str], connect: Callable[[str], RemoteForeman] = RemoteForeman.connect) -> None:
+        super().__init__(connect)
         if not targets:
             raise InvalidRequest(["a cluster is reached through one node at least"])
         self._targets = list(dict.fromkeys(targets))
-        self._nodes = Nodes(connect)
-        self._layout: Layout | None = None
-        self._changed = asyncio.Event()
         self._listened_to: set[str] = set()
         self._turn = 0
-        self._listening: list[asyncio.Task[None]] = []
 
-    async def after(self, epoch: int) -> ClusterLayout:
-        if not self._listening:
-            self._listening = [asyncio.create_task(self._listen(), name="listen to a node") for _ in range(LISTENED_TO)]
-        while self._layout is None or self._layout.epoch <= epoch:
-            await news(self._changed, self._listening)
-        return self._nodes.known(self._layout)
-
-    async def close(self) -> None:
-        listening, self._listening = self._listening, []
-        for task in listening:
-            task.cancel()
-        await asyncio.gather(*listening, return_exceptions=True)
-        await self._nodes.close()
+    def _works(self) -> Iterable[Coroutine[Any, Any, None]]:
+        return (self._listen() for _ in range(LISTENED_TO))
 
     async def _listen(self) -> None:
         """To one node after the other, each for as long as it answers."""
@@ -95,6 +79,4 @@ class NodeLayouts:
         for record in view.nodes.values():
             self._nodes.see(record)
         if view.layout is not None and (self._layout is None or view.layout.epoch > self._layout.epoch):
-            self._layout = view.layout
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._become(view.layout)

@@ -4,7 +4,7 @@ Where layouts come from is another room's matter (``api.cluster_layouts``); whoe
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +48,18 @@ class Layouts(Protocol):
     async def close(self) -> None: ...
 
 
+async def news(changed: asyncio.Event, following: Sequence[asyncio.Task[None]]) -> None:
+    """Until there is news; raises what one of those who bring it failed of, which waiting does not mend."""
+    waiting = asyncio.create_task(changed.wait())
+    try:
+        await asyncio.wait([waiting, *following], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    for task in following:
+        if task.done() and not task.cancelled():
+            task.result()
+
+
 class Newest:
     """The newest layout, for everybody in one client who waits for another. One task asks; any number wait."""
 
@@ -69,14 +81,7 @@ class Newest:
     async def after(self, epoch: int) -> ClusterLayout:
         """The newest one, once it is of an epoch above ``epoch``."""
         while self.layout is None or self.layout.epoch <= epoch:
-            changed = asyncio.create_task(self._changed.wait())
-            try:
-                await asyncio.wait([changed, *self._task()], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                changed.cancel()
-            for failed in self._task():
-                if failed.done():
-                    failed.result()
+            await news(self._changed, self._task())
         return self.layout
 
     async def close(self) -> None:
