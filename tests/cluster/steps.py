@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from foreman.control.recovery.recovery import names_of
+from foreman.control.named import names_of
 from foreman.directory.records import Layout
 from tests.cluster.nodes import LEASE_S, RealCluster, RealNode, expected, real_cluster
 from tests.directory.etcd_server import EtcdCluster, etcd_cluster

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from foreman.api.client import RemoteForeman
-from foreman.control.recovery.recovery import names_of
+from foreman.control.named import names_of
 from foreman.core.data_errors import DataPlaneError
 from foreman.core.errors import ForemanError
 from foreman.core.mutations import Set

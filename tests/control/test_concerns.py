@@ -10,7 +10,7 @@ from foreman.control.absences import Absences
 from foreman.control.cluster_view import ClusterView
 from foreman.control.concerns import Watched, improvement, still_filling
 from foreman.control.holders import Holder, held_by, ranges_of
-from foreman.control.recovery.recovery import joiners_of
+from foreman.control.named import joiners_of
 from foreman.control.teams import NoMember, StoragePlan, plan_teams
 from foreman.directory.records import ClusterSpec, Layout, NodeRecord, Placement, ServiceRecord
 from foreman.workers.storage.key_range import ALL_KEYS, KeyRange

@@ -1,7 +1,7 @@
 """Which nodes a recovery may miss: those that the layout has workers on."""
 
 from foreman.control.cluster_view import ClusterView
-from foreman.control.recovery.recovery import absent_nodes, named_nodes
+from foreman.control.named import absent_nodes, named_nodes
 from foreman.directory.records import Joiner, Layout, NodeRecord, Placement, StorageTeam
 
 LAYOUT = Layout(

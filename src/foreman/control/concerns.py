@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from foreman.control.absences import Absences
 from foreman.control.cluster_view import ClusterView
 from foreman.control.holders import Holder, held_by
+from foreman.control.named import joiners_of, storage_of
 from foreman.control.placement import Place, domain_at, domain_of, is_crowded
-from foreman.control.recovery.recovery import joiners_of, storage_of
 from foreman.control.teams import NoMember, plan_teams
 from foreman.directory.records import ClusterSpec, Joiner, Layout, Placement, StorageTeam
 from foreman.workers.storage.key_range import KeyRange

@@ -16,9 +16,10 @@ from foreman.control.errors import Overtaken
 from foreman.control.joining import Joining
 from foreman.control.keeping_clean import keep_clean
 from foreman.control.memory import Memory
+from foreman.control.named import absent_nodes, joiners_of, named_nodes
 from foreman.control.recovery.initialising import no_wish
 from foreman.control.recovery.outcome import Completed, Stalled, Superseded
-from foreman.control.recovery.recovery import Recovery, Tools, absent_nodes, joiners_of, named_nodes
+from foreman.control.recovery.recovery import Recovery, Tools
 from foreman.control.recovery.table import walk
 from foreman.control.telling import Teller
 from foreman.control.vouching import Vouching, lost_data

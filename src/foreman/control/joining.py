@@ -14,8 +14,9 @@ from typing import Final
 from foreman.control.attempt import Attempt
 from foreman.control.errands import Errands
 from foreman.control.holders import held_by, overlap
+from foreman.control.named import joiners_of
 from foreman.control.ports import Following, StorageState
-from foreman.control.recovery.recovery import Tools, joiners_of
+from foreman.control.recovery.recovery import Tools
 from foreman.control.versions import quorum_durable
 from foreman.core.errors import ForemanError, ForemanUnavailable
 from foreman.directory.records import Joiner, Layout, Placement, StorageTeam

@@ -10,8 +10,9 @@ from typing import Final
 
 from foreman.control.attempt import is_spent
 from foreman.control.cluster_view import ClusterView
+from foreman.control.named import names_of
 from foreman.control.recovery.cleaning_up import remove_spent
-from foreman.control.recovery.recovery import Tools, names_of
+from foreman.control.recovery.recovery import Tools
 from foreman.core.errors import ForeignGeneration
 from foreman.directory.records import Layout, NodeRecord
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from foreman.control.absences import Absences
 from foreman.control.cluster_view import ClusterView
-from foreman.control.recovery.recovery import storage_of
+from foreman.control.named import storage_of
 from foreman.directory.records import Layout, NodeRecord, Placement
 
 FIRST_PATIENCE_S: Final = 1.0

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from foreman.control.cluster_view import ClusterView
+from foreman.control.named import named_nodes
 from foreman.core.errors import AmbiguousNode, NodeNotFound
 from foreman.directory.records import MAX_STORY_NAMES, ClusterStoryLine
 
@@ -18,11 +19,7 @@ _ID_IN_TEXT: Final = re.compile(r"(?<![A-Za-z0-9_./-])[0-9a-f]{16}(?![A-Za-z0-9_
 def counted_on(view: ClusterView) -> set[str]:
     """Nodes that something in the directory speaks of, whether they are there or not."""
     asked = {request.node for request in view.requests.values() if request.node}
-    if view.layout is None:
-        return asked | view.draining
-    members = {member.node for team in view.layout.teams for member in team.members}
-    joining = {joiner.worker.node for team in view.layout.teams for joiner in team.joining}
-    return asked | view.draining | {log.node for log in view.layout.logs} | members | joining
+    return asked | view.draining | named_nodes(view)
 
 
 def known_nodes(view: ClusterView) -> set[str]:

@@ -21,8 +21,9 @@ from contextlib import suppress
 from typing import Final
 
 from foreman.control.attempt import is_spent, origin_of
+from foreman.control.named import names_of
 from foreman.control.recovery.outcome import Completed, Outcome
-from foreman.control.recovery.recovery import Recovery, Tools, names_of
+from foreman.control.recovery.recovery import Recovery, Tools
 from foreman.core.errors import ForemanError, WorkerNotFound
 from foreman.directory.errors import DirectoryError
 from foreman.directory.records import Layout, NodeRecord, readable

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foreman.control.holders import by_piece, held_by
+from foreman.control.named import storage_of
 from foreman.control.recovery.outcome import Next, Outcome, Stalled
-from foreman.control.recovery.recovery import Recovery, storage_of
+from foreman.control.recovery.recovery import Recovery
 from foreman.control.versions import VersionVector, replay_first
 from foreman.core.mutations import Version
 from foreman.directory.records import Layout, Placement

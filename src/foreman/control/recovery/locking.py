@@ -11,8 +11,9 @@ old layout is this attempt's own (published before a retry); else log planning.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+from foreman.control.named import storage_of
 from foreman.control.recovery.outcome import Next, Outcome, Superseded
-from foreman.control.recovery.recovery import Recovery, storage_of
+from foreman.control.recovery.recovery import Recovery
 from foreman.core.data_errors import NewerLockExists
 from foreman.core.errors import ForemanError
 from foreman.core.views import WorkerInfo

@@ -12,6 +12,7 @@ from foreman.control.cluster_view import ClusterView
 from foreman.control.feed import Feed
 from foreman.control.fence import Fence
 from foreman.control.foremen import Foremen
+from foreman.control.named import joiners_of
 from foreman.control.placement import Place, domain_at, domain_of
 from foreman.control.ports import DataPlane, LogState, StorageState
 from foreman.control.settings import ControlSettings
@@ -89,30 +90,3 @@ class Recovery:
     def domain(self, node: str) -> str:
         """Of a node that may be gone: then it is one by itself."""
         return domain_at(node, self.view.nodes)
-
-
-def storage_of(layout: Layout) -> frozenset[Placement]:
-    """All storage workers that a layout names, members and those that join."""
-    members = frozenset(member for team in layout.teams for member in team.members)
-    return members | frozenset(joiner.worker for team in layout.teams for joiner in team.joining)
-
-
-def joiners_of(layout: Layout) -> dict[Placement, Joiner]:
-    """Those that only join, in no team members."""
-    members = {worker for team in layout.teams for worker in team.members}
-    return {joiner.worker: joiner for team in layout.teams for joiner in team.joining if joiner.worker not in members}
-
-
-def names_of(layout: Layout) -> frozenset[Placement]:
-    """All workers that a layout names."""
-    return frozenset(layout.logs) | storage_of(layout)
-
-
-def named_nodes(view: ClusterView) -> frozenset[str]:
-    """The nodes on which the layout has workers."""
-    return frozenset() if view.layout is None else frozenset(worker.node for worker in names_of(view.layout))
-
-
-def absent_nodes(view: ClusterView) -> frozenset[str]:
-    """Those of them that the directory does not show."""
-    return named_nodes(view) - view.nodes.keys()

@@ -14,7 +14,7 @@ A worker that lost its disk since it was last commanded is let off, until it is 
 from collections.abc import Callable, Mapping, Sequence
 
 from foreman.control.attempt import Attempt
-from foreman.control.recovery.recovery import names_of
+from foreman.control.named import names_of
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import LeaseId, Put
 from foreman.directory.records import EpochRecord, Layout, LeaderRecord, Placement, StatusRecord, decode

@@ -13,7 +13,7 @@ from typing import Final
 
 from foreman.control.cluster_view import ClusterView, view_of
 from foreman.control.coordinator import Coordinator, World
-from foreman.control.recovery.recovery import names_of
+from foreman.control.named import names_of
 from foreman.control.settings import ControlSettings
 from foreman.directory.port import Put
 from foreman.directory.records import ClusterSpec, Layout, LeaderRecord, Placement, decode, encode
