@@ -18,6 +18,7 @@ from foreman.control.desk.plain import view_from
 from foreman.core.cluster import ClusterEvent
 from foreman.core.errors import ForemanUnavailable, InvalidParams, InvalidRequest, NodeNotFound, WorkerExists, WorkerNotFound
 from foreman.directory.health_record import AilingWorker, HealthRecord
+from foreman.directory.records import ClusterSpec
 from foreman.testing.fake_cluster import FakeCluster
 from foreman.testing.fake_foreman import FakeForeman
 
@@ -41,6 +42,8 @@ async def test_the_status_arrives_whole(cluster: RemoteCluster, source: FakeClus
     assert replace(view_from(await cluster.status()), revisions={}) == source.view
     assert source.view.spec is not None
     assert source.view.spec.splits == (b"g", b"\xff")
+    await cluster.configure(logs=1)
+    assert source.view.spec == ClusterSpec(1, 3, (b"g", b"\xff"), 1.5), "what is not said stays as it was"
 
 
 async def test_a_drain_is_put_and_taken_back(cluster: RemoteCluster, source: FakeCluster) -> None:
@@ -71,6 +74,9 @@ async def test_a_worker_is_made_somewhere_and_removed_wherever_it_is(cluster: Re
 async def test_a_wrong_wish_is_refused(cluster: RemoteCluster, socket_path: Path) -> None:
     with pytest.raises(InvalidRequest):
         await cluster.configure(logs=0)
+    with pytest.raises(InvalidRequest, match="both needed"):
+        await cluster.configure(logs=2)
+    await cluster.configure(logs=2, storage_replicas=3)
     with pytest.raises(InvalidRequest, match="empty"):
         await cluster.configure(splits=[b""])
     async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket_path)), base_url="http://foreman", timeout=10) as http:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from foreman.control.cluster_view import ClusterView
-from foreman.control.desk.asking import asked_again, request_of
+from foreman.control.desk.asking import asked_again, changed_wish, request_of
 from foreman.control.desk.changes import changes, state
 from foreman.control.desk.plain import plain_of
 from foreman.control.naming import node_meant
 from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
-from foreman.core.errors import InvalidRequest, WorkerNotFound
+from foreman.core.errors import WorkerNotFound
 from foreman.core.ids import parse_worker_id
-from foreman.directory.records import ClusterSpec, NodeRecord, Placement, ServiceRecord
+from foreman.directory.records import NodeRecord, Placement, ServiceRecord
 from foreman.directory.worker_request import MADE
 
 
@@ -58,11 +58,9 @@ class FakeCluster(ClusterInterface):
         splits: Sequence[bytes] | None = None,
         replace_after_s: float | None = None,
     ) -> None:
-        try:
-            cuts = tuple(sorted(set(splits or ())))
-            self.become(spec=ClusterSpec(logs or 1, storage_replicas or 1, cuts, 60.0 if replace_after_s is None else replace_after_s))
-        except ValueError as error:
-            raise InvalidRequest([str(error)]) from error
+        before = self.view.spec
+        wish = changed_wish(before, logs=logs, storage_replicas=storage_replicas, splits=splits, replace_after_s=replace_after_s)
+        self.become(spec=wish)
 
     async def drain(self, node: str) -> None:
         self.become(draining=self.view.draining | {node_meant(node, self.view)})

@@ -1,10 +1,10 @@
-"""What is written down when somebody asks the cluster for a worker, or asks again. Pure.
+"""What is written down when somebody says what the cluster should be, asks it for a worker, or asks again. Pure.
 
 The record of the request is the memory that makes a retry the same request: once it is placed, every later asking, by whomever and under
 whatever leader, is for the same worker on the same node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,30 @@ from foreman.core.errors import ForemanError, InvalidParams, InvalidRequest, Wor
 from foreman.core.generations import is_directed
 from foreman.core.ids import parse_worker_id
 from foreman.core.manifest import params_problems
-from foreman.directory.records import Placement, encode
+from foreman.directory.records import ClusterSpec, Placement, encode
 from foreman.directory.worker_request import ASKED, FAILED, MADE, REMOVING, WorkerRequest
+
+
+def changed_wish(
+    before: ClusterSpec | None,
+    *,
+    logs: int | None,
+    storage_replicas: int | None,
+    splits: Sequence[bytes] | None,
+    replace_after_s: float | None,
+) -> ClusterSpec:
+    """The wish; None stays as it was before. Raises InvalidRequest."""
+    cuts = None if splits is None else tuple(sorted(set(splits)))
+    parts = {"logs": logs, "storage_replicas": storage_replicas, "splits": cuts, "replace_after_s": replace_after_s}
+    said: dict[str, Any] = {name: value for name, value in parts.items() if value is not None}
+    try:
+        if before is not None:
+            return replace(before, **said)
+        if {"logs", "storage_replicas"} <= said.keys():
+            return ClusterSpec(**said)
+    except ValueError as error:
+        raise InvalidRequest([str(error)]) from error
+    raise InvalidRequest(["the first time logs and storage_replicas are both needed (--logs, --storage-replicas)"])
 
 
 def request_of(id: object, kind: str, params: Mapping[str, Any] | None, now: float) -> WorkerRequest:

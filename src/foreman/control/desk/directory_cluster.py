@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from foreman.control.cluster_view import ClusterFold, ClusterView, view_of
-from foreman.control.desk.asking import asked_again, check_possible, outcome_of, request_of
+from foreman.control.desk.asking import asked_again, changed_wish, check_possible, outcome_of, request_of
 from foreman.control.desk.changes import changes, state
 from foreman.control.desk.plain import plain_of
 from foreman.control.desk.words import request_words
 from foreman.control.naming import name_of, node_meant, shown_nodes, with_names
 from foreman.core.cluster import DEFAULT_NEW_TIMEOUT_S, ClusterEvent, ClusterInterface, PlacedWorker
-from foreman.core.errors import ForemanTimeout, InvalidRequest, WorkerNotFound
+from foreman.core.errors import ForemanTimeout, WorkerNotFound
 from foreman.core.ids import WorkerId, parse_worker_id, service_name
 from foreman.core.timeouts import checked_timeout
 from foreman.directory.errors import Compacted, FutureRevision
@@ -79,12 +79,10 @@ class DirectoryCluster(ClusterInterface):
         splits: Sequence[bytes] | None = None,
         replace_after_s: float | None = None,
     ) -> None:
-        cuts = None if splits is None else tuple(sorted(set(splits)))
-        said = {"logs": logs, "storage_replicas": storage_replicas, "splits": cuts, "replace_after_s": replace_after_s}
-        said = {name: value for name, value in said.items() if value is not None}
         while True:
             there = await self._directory.get(self._keys.spec)
-            spec = _changed(None if there is None else decode(ClusterSpec, there.key, there.value), said)
+            before = None if there is None else decode(ClusterSpec, there.key, there.value)
+            spec = changed_wish(before, logs=logs, storage_replicas=storage_replicas, splits=splits, replace_after_s=replace_after_s)
             if await self._put(self._keys.spec, there, encode(spec)):
                 return
 
@@ -162,15 +160,3 @@ class DirectoryCluster(ClusterInterface):
 
     async def _put(self, key: bytes, there: KeyValue | None, value: bytes) -> bool:
         return (await self._directory.transact([as_it_is(key, there)], [Put(key, value)])).succeeded
-
-
-def _changed(spec: ClusterSpec | None, said: dict[str, Any]) -> ClusterSpec:
-    """Raises InvalidRequest."""
-    try:
-        if spec is not None:
-            return replace(spec, **said)
-        if {"logs", "storage_replicas"} <= said.keys():
-            return ClusterSpec(**said)
-    except ValueError as error:
-        raise InvalidRequest([str(error)]) from error
-    raise InvalidRequest(["the first time logs and storage_replicas are both needed (--logs, --storage-replicas)"])
