@@ -1,5 +1,7 @@
 """Whom a layout names, and on which nodes. Pure."""
 
+from collections.abc import Iterable
+
 from foreman.control.cluster_view import ClusterView
 from foreman.directory.records import Joiner, Layout, Placement
 
@@ -19,6 +21,14 @@ def joiners_of(layout: Layout) -> dict[Placement, Joiner]:
 def names_of(layout: Layout) -> frozenset[Placement]:
     """All workers that a layout names."""
     return frozenset(layout.logs) | storage_of(layout)
+
+
+def by_node(workers: Iterable[Placement]) -> dict[str, list[Placement]]:
+    """Node → those of them that are there, in their order."""
+    there: dict[str, list[Placement]] = {}
+    for worker in workers:
+        there.setdefault(worker.node, []).append(worker)
+    return there
 
 
 def named_nodes(view: ClusterView) -> frozenset[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from foreman.control.cluster_view import ClusterView
+from foreman.control.named import by_node
 from foreman.control.recovery.recovery import Tools
 from foreman.core.errors import ForemanError
 from foreman.directory.records import Layout, Placement
@@ -45,10 +46,8 @@ class Vouching:
                 self._asked, self._all_again_s = {}, clock() + ALL_AGAIN_S
             news, seen = feed.news, feed.view
             back = {worker: at for worker in self._workers if (at := self._since(seen, worker)) and self._asked.get(worker) != at}
-            by_node: dict[str, list[Placement]] = {}
-            for worker in sorted(back, key=lambda worker: worker.id):
-                by_node.setdefault(worker.node, []).append(worker)
-            answered = await together(self._ask(seen, node, by_node[node]) for node in sorted(by_node))
+            asked = sorted(by_node(sorted(back)).items())
+            answered = await together(self._ask(seen, node, workers) for node, workers in asked)
             self._asked |= {worker: back[worker] for some in answered for worker in some}
             silent = sum(map(len, answered)) < len(back)
             await feed.beyond(news, self._tools.settings.again_cap_s if silent else max(0.0, self._all_again_s - clock()))

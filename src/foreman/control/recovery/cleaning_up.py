@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Final
 
 from foreman.control.attempt import is_spent, origin_of
-from foreman.control.named import names_of
+from foreman.control.named import by_node, names_of
 from foreman.control.recovery.outcome import Completed, Outcome
 from foreman.control.recovery.recovery import Recovery, Tools
 from foreman.core.errors import ForemanError, WorkerNotFound
@@ -54,9 +54,8 @@ async def remove_spent(
     """
     if not await _stands(tools, layout):
         return {node.id: None for node in nodes}
-    named: dict[str, set[str]] = {node.id: set() for node in nodes}
-    for worker in names_of(layout):
-        named.setdefault(worker.node, set()).add(worker.id)
+    there = by_node(names_of(layout))
+    named = {node.id: {worker.id for worker in there.get(node.id, ())} for node in nodes}
     known = told or {}
     clean = {node.id for node in nodes if node.id in known and _to_remove(known[node.id], layout.epoch, named[node.id]) is None}
     tools.foremen.swept |= {(node.id, node.incarnation) for node in nodes if node.id in clean}

@@ -11,7 +11,7 @@ old layout is this attempt's own (published before a retry); else log planning.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from foreman.control.named import storage_of
+from foreman.control.named import by_node, storage_of
 from foreman.control.recovery.outcome import Next, Outcome, Superseded
 from foreman.control.recovery.recovery import Recovery
 from foreman.core.data_errors import NewerLockExists
@@ -50,10 +50,7 @@ async def find_endpoints(recovery: Recovery, workers: Iterable[Placement]) -> No
 
     What else they have is noted as well: from this answer on they take nothing from older directors (cleaning_up.py).
     """
-    wanted: dict[str, list[Placement]] = {}
-    for worker in workers:
-        wanted.setdefault(worker.node, []).append(worker)
-    await together(_find_on(recovery, node, there) for node, there in sorted(wanted.items()))
+    await together(_find_on(recovery, node, there) for node, there in sorted(by_node(workers).items()))
 
 
 async def _find_on(recovery: Recovery, node: str, workers: list[Placement]) -> None:
