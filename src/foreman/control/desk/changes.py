@@ -4,11 +4,13 @@ A word for programs with each, and the node (its id) or worker it is about. What
 """
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from foreman.control.cluster_view import ClusterView
 from foreman.control.desk.words import NOBODY_WISHED, ailing_words, doing, few, layout_lines, request_words, status_lines, wish
+from foreman.control.named import by_node
 from foreman.control.naming import shown_nodes, with_names
 from foreman.core.health import HealthStatus
 from foreman.directory.health_record import AilingWorker, HealthRecord
@@ -76,19 +78,19 @@ def _drains(old: ClusterView, new: ClusterView) -> Iterable[Change]:
 
 
 def _nodes(old: ClusterView, new: ClusterView) -> Iterable[Change]:
-    for id in sorted(new.nodes.keys() - old.nodes.keys()):
-        brought = _services_on(id, new)
+    came, left = new.nodes.keys() - old.nodes.keys(), old.nodes.keys() - new.nodes.keys()
+    for id, brought in _with_services(came, new):
         yield Change("node_came", id, f"node {id} came, at {new.nodes[id].address}" + (f", with {few(brought)}" if brought else ""))
-    for id in sorted(old.nodes.keys() - new.nodes.keys()):
-        taken = _services_on(id, old)
+    for id, taken in _with_services(left, old):
         yield Change("node_left", id, f"node {id} left" + (f", and with it {few(taken)}" if taken else ""))
     for id in sorted(old.nodes.keys() & new.nodes.keys()):
         if old.nodes[id] != new.nodes[id]:
             yield Change("node_changed", id, f"node {id} began anew, at {new.nodes[id].address}")
 
 
-def _services_on(node: str, view: ClusterView) -> list[str]:
-    return sorted(place.id for place in view.services if place.node == node)
+def _with_services(nodes: AbstractSet[str], view: ClusterView) -> list[tuple[str, list[str]]]:
+    there = by_node(view.services) if nodes else {}
+    return [(id, sorted(place.id for place in there.get(id, ()))) for id in sorted(nodes)]
 
 
 def _services(old: ClusterView, new: ClusterView) -> Iterable[Change]:

@@ -4,16 +4,17 @@ What :func:`status_lines` and :func:`about` say is ready to be read; all else sp
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from foreman.control.attempt import origin_of
 from foreman.control.cluster_view import ClusterView
+from foreman.control.named import by_node
 from foreman.control.naming import counted_on, introduced_nodes, known_nodes, meant_by, shown_nodes, with_names
 from foreman.core.errors import AmbiguousNode
 from foreman.directory.health_record import AilingWorker
-from foreman.directory.records import ClusterSpec, ClusterStoryLine, Joiner, Layout, Placement, ServiceRecord
+from foreman.directory.records import ClusterSpec, ClusterStoryLine, Joiner, Layout, Placement
 from foreman.directory.worker_request import MADE, WorkerRequest
 
 NOBODY_WISHED: Final = "nobody has said what the cluster should be: foreman cluster configure --logs N --storage-replicas M"
@@ -33,8 +34,9 @@ def status_lines(view: ClusterView) -> list[Line]:
         lines += [("why", view.status.why)] if view.status.why else []
         lines += [("missing", each) for each in view.status.missing]
     lines += layout_lines(view.layout, view) if view.layout is not None else [("layout", "none yet")]
-    lines += [("node", node_words(id, view)) for id in sorted(view.nodes)]
-    lines += [("node", f"{id} is not there{_names_on(id, view)}") for id in sorted(counted_on(view) - view.nodes.keys())]
+    services, named = by_node(view.services), by_node(named_by(view.layout))
+    lines += [("node", _node_words(id, view, services.get(id, ()), named.get(id, ()))) for id in sorted(view.nodes)]
+    lines += [("node", f"{id} is not there{_names_on(named.get(id, ()))}") for id in sorted(counted_on(view) - view.nodes.keys())]
     lines += _ailing_lines(view)
     lines += [("worker", request_words(request, view)) for _, request in sorted(view.requests.items())]
     lines += [("unreadable", each) for each in view.unreadable]
@@ -89,19 +91,13 @@ def _where(workers: Iterable[Placement], view: ClusterView) -> str:
     return ", ".join(f"{worker.id} on {worker.node}" + ("" if worker in view.services else " (away)") for worker in workers)
 
 
-def node_words(id: str, view: ClusterView) -> str:
-    """A node that is there."""
+def _node_words(id: str, view: ClusterView, services: Sequence[Placement], named: Sequence[Placement]) -> str:
+    """A node that is there, with these services; the layout names these workers on it."""
     node, health = view.nodes[id], view.health.get(id)
-    services = sum(place.node == id for place in view.services)
     how = "" if health is None else f" is {health.health}"
-    return f"{id} at {node.address}{how}, {services} services, {', '.join(node.capabilities)}{_drained(id, view)}"
-
-
-def _drained(node: str, view: ClusterView) -> str:
-    if node not in view.draining:
-        return ""
-    left = sum(worker.node == node for worker in named_by(view.layout))
-    return f", is being drained: {left} of the layout still on it" if left else ", is drained"
+    drained = f", is being drained: {len(named)} of the layout still on it" if named else ", is drained"
+    words = f"{id} at {node.address}{how}, {len(services)} services, {', '.join(node.capabilities)}"
+    return words + (drained if id in view.draining else "")
 
 
 def _ailing_lines(view: ClusterView) -> list[Line]:
@@ -135,8 +131,8 @@ def named_by(layout: Layout | None) -> dict[Placement, str]:
     return joining | members | dict.fromkeys(layout.logs, "log")
 
 
-def _names_on(node: str, view: ClusterView) -> str:
-    names = sorted(worker.id for worker in named_by(view.layout) if worker.node == node)
+def _names_on(named: Iterable[Placement]) -> str:
+    names = sorted(worker.id for worker in named)
     return f"; the layout has {few(names)} on it" if names else ""
 
 
@@ -168,13 +164,14 @@ def told_of(lines: Iterable[ClusterStoryLine], view: ClusterView) -> list[Cluste
 
 
 def _about_node(id: str, view: ClusterView) -> list[Line]:
-    lines = [("node", node_words(id, view) if id in view.nodes else f"{id} is not there")]
-    lines += [("runs", f"{place.id} ({service.kind})") for place, service in _sorted_services(view) if place.node == id]
+    services, named = sorted(by_node(view.services).get(id, ())), by_node(named_by(view.layout)).get(id, ())
+    lines = [("node", _node_words(id, view, services, named) if id in view.nodes else f"{id} is not there")]
+    lines += [("runs", f"{place.id} ({view.services[place].kind})") for place in services]
     return lines + [("ailing", ailing_words(worker, id)) for worker in ailing_on(id, view)]
 
 
 def _about_worker(id: str, view: ClusterView) -> list[Line]:
-    healthy = [(place.node, service) for place, service in _sorted_services(view) if place.id == id]
+    healthy = [(place.node, view.services[place]) for place in sorted(view.services) if place.id == id]
     ailing = [(node, worker) for node in sorted(view.health) for worker in ailing_on(node, view) if worker.id == id]
     lines = [("service", f"{id} ({service.kind}) is healthy on node {node}") for node, service in healthy]
     lines += [("ailing", ailing_words(worker, node)) for node, worker in ailing]
@@ -193,7 +190,3 @@ def _about_worker(id: str, view: ClusterView) -> list[Line]:
 def ailing_on(node: str, view: ClusterView) -> tuple[AilingWorker, ...]:
     """The workers of a node that are not ok, as far as it tells them."""
     return view.health[node].workers if node in view.health else ()
-
-
-def _sorted_services(view: ClusterView) -> list[tuple[Placement, ServiceRecord]]:
-    return sorted(view.services.items(), key=lambda item: (item[0].node, item[0].id))
