@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from foreman import Foreman
 from foreman.api.client import RemoteForeman
 from foreman.api.node_layouts import NodeLayouts
 from foreman.control.cluster_view import ClusterView
@@ -86,3 +87,15 @@ async def test_who_is_not_let_in_hears_it() -> None:
 def test_one_node_is_needed() -> None:
     with pytest.raises(InvalidRequest):
         NodeLayouts([])
+
+
+@pytest.mark.parametrize("targets", [("https://",), ("unix:/a", "http://host/path"), ("",)])
+async def test_a_target_that_can_be_none_is_told_of_at_once(targets: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidRequest):
+        Foreman.connect_cluster(*targets)
+
+
+@pytest.mark.parametrize("security", [{"tls": {}}, {"tls": "/c.pem"}, {"tls": {"certificate": "/c", "key": "/k"}}])
+async def test_half_a_security_is_no_request(security: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="client_ca"):
+        Foreman.connect_cluster("unix:/a", security=security)

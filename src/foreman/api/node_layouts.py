@@ -25,7 +25,7 @@ _CHANGES: Final = frozenset({"state", "layout_published", "node_came", "node_cha
 class NodeLayouts(FollowedLayouts):
     """From nodes. ``targets``: one node at least, by data directory, ``unix:PATH`` or ``https://HOST:PORT``.
 
-    :meth:`after` raises NotAuthorized when the first node that answers lets this client not in.
+    Raises InvalidRequest. :meth:`after` raises NotAuthorized when the first node that answers lets this client not in.
     """
 
     def __init__(self, targets: Sequence[str], connect: Callable[[str], RemoteForeman] = RemoteForeman.connect) -> None:
@@ -33,6 +33,8 @@ class NodeLayouts(FollowedLayouts):
         if not targets:
             raise InvalidRequest(["a cluster is reached through one node at least"])
         self._targets = list(dict.fromkeys(targets))
+        for target in self._targets:
+            self._nodes.foreman(target)  # one that can be none is told of here, rather than passed over as one that is away
         self._listened_to: set[str] = set()
         self._turn = 0
 

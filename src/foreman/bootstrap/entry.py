@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from foreman.core.errors import InvalidRequest
 from foreman.core.interface import ForemanInterface
 from foreman.core.kinds import KindSpec
 
@@ -61,11 +62,21 @@ class Foreman:
         from foreman.api.client import RemoteForeman
         from foreman.api.node_layouts import NodeLayouts
         from foreman.workers.clients.cluster_client import ClusterClient
-        from foreman.workers.wire.tls import client_context
 
-        tls = client_context(security["tls"]) if security and "tls" in security else None
+        tls = _tls_of(security or {})
         layouts = NodeLayouts([str(target) for target in targets], lambda target: RemoteForeman.connect(target, token=token, tls=tls))
         return ClusterClient(layouts, timeout=timeout, security=security)
+
+
+def _tls_of(security: Mapping[str, Any]) -> ssl.SSLContext | None:
+    from foreman.workers.wire.tls import client_context
+
+    if "tls" not in security:
+        return None
+    tls = security["tls"]
+    if not isinstance(tls, Mapping) or not {"certificate", "key", "client_ca"} <= tls.keys():
+        raise InvalidRequest(["tls in security is an object with certificate, key and client_ca"])
+    return client_context(tls)
 
 
 @asynccontextmanager
