@@ -6,10 +6,13 @@ Where layouts come from is another room's matter (``api.cluster_layouts``); whoe
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from foreman.core.mutations import Version
 from foreman.workers.clients.replica import Where
+
+FIRST_PAUSE_S: Final = 0.02
+LAST_PAUSE_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,15 @@ class Newest:
         while self.layout is None or self.layout.epoch <= epoch:
             await news(self._changed, self._task())
         return self.layout
+
+    async def after_or_pause(self, epoch: int, pause_s: float) -> float:
+        """Wait for the layout after ``epoch``, or for ``pause_s``; how long to wait the next time."""
+        try:
+            async with asyncio.timeout(pause_s):
+                await self.after(epoch)
+        except TimeoutError:
+            return min(LAST_PAUSE_S, 2 * pause_s)
+        return FIRST_PAUSE_S
 
     async def close(self) -> None:
         following, self._following = self._following, None

@@ -11,11 +11,9 @@ from typing import Any, Final, TypeVar
 from foreman.core.data_errors import NotReady, VersionTooNew, WrongKeyRange
 from foreman.core.errors import ForemanTimeout, ForemanUnavailable, WorkerNotFound
 from foreman.core.mutations import Version
-from foreman.workers.clients.cluster_layout import ClusterLayout, Newest
+from foreman.workers.clients.cluster_layout import FIRST_PAUSE_S, ClusterLayout, Newest
 from foreman.workers.clients.storage_client import Pairs, StorageClient
 
-FIRST_PAUSE_S: Final = 0.02
-LAST_PAUSE_S: Final = 0.5
 TRY_S: Final = 5.0
 """How long one team is tried before the layout is looked at again."""
 
@@ -124,18 +122,9 @@ class ClusterReader:
                         return await era.read(ask)
                     except again as error:
                         failure = error
-                    pause_s = await self._pause(era, pause_s)
+                    pause_s = await self._newest.after_or_pause(era.layout.epoch, pause_s)
         except TimeoutError:
             raise failure or ForemanTimeout("an answer of the cluster's storage", timeout_s) from None
-
-    async def _pause(self, era: _Era, pause_s: float) -> float:
-        """Wait for the next layout, or for a while; how long to wait the next time."""
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._newest.after(era.layout.epoch)
-        except TimeoutError:
-            return min(LAST_PAUSE_S, 2 * pause_s)
-        return FIRST_PAUSE_S
 
     async def _newest_era(self) -> _Era:
         layout = await self._newest.after(-1)

@@ -15,15 +15,13 @@ from typing import Any, Final
 from foreman.core.data_errors import Locked, NewerEpochExists, NotReady, StorageFault, TooManyParked, TransactionOutOfOrder
 from foreman.core.errors import ForemanError, ForemanTimeout, ForemanUnavailable, WorkerNotFound
 from foreman.core.mutations import Mutation, Version
-from foreman.workers.clients.cluster_layout import ClusterLayout, Newest
+from foreman.workers.clients.cluster_layout import FIRST_PAUSE_S, ClusterLayout, Newest
 from foreman.workers.clients.log_pipe import LogPipe
 from foreman.workers.wire.transactions import encode_transaction
 
 MAX_IN_FLIGHT: Final = 200
 """Transactions that are on their way at once; the next push waits. Well below what a log parks."""
 
-FIRST_PAUSE_S: Final = 0.02
-LAST_PAUSE_S: Final = 0.5
 TRY_S: Final = 5.0
 """After which a log that is silent is given up, and its place looked up anew."""
 
@@ -167,7 +165,7 @@ class ClusterWriter:
             try:
                 last = await era.level()
             except _WAIT:
-                pause_s = await self._pause(era, pause_s)
+                pause_s = await self._newest.after_or_pause(era.layout.epoch, pause_s)
                 continue
             if era is self._era:
                 self._last = self._acknowledged = last
@@ -213,13 +211,4 @@ class ClusterWriter:
                     return
                 pause_s = FIRST_PAUSE_S
             except _WAIT:
-                pause_s = await self._pause(era, pause_s)
-
-    async def _pause(self, era: _Era, pause_s: float) -> float:
-        """Wait for the next layout, or for a while; how long to wait the next time."""
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._newest.after(era.layout.epoch)
-        except TimeoutError:
-            return min(LAST_PAUSE_S, 2 * pause_s)
-        return FIRST_PAUSE_S
+                pause_s = await self._newest.after_or_pause(era.layout.epoch, pause_s)
