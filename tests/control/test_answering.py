@@ -5,16 +5,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from foreman.control.absences import Absences
 from foreman.control.answering import Answering, chosen_node
 from foreman.control.cluster_view import ClusterFold, ClusterView
 from foreman.control.feed import Feed
-from foreman.control.fence import Fence
-from foreman.control.recovery.recovery import Tools
 from foreman.control.settings import ControlSettings
 from foreman.core.errors import FailedToStart, ForemanError, ForemanTimeout, InvalidParams, WorkerNotFound
 from foreman.directory.following import follow
@@ -23,6 +20,7 @@ from foreman.directory.port import Delete, Directory, Put
 from foreman.directory.records import NodeRecord, Placement, ServiceRecord, encode
 from foreman.directory.sqlite.engine import SqliteDirectory
 from foreman.directory.worker_request import WorkerRequest
+from tests.control.tools import tools_with
 
 KEYS = ClusterKeys("demo")
 WITHIN_S = 10.0
@@ -70,11 +68,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         leader = (await directory.transact([], [Put(KEYS.leader, b'{"node":"a","address":""}')])).revision
         feed, nodes = Feed(), Nodes()
         settings = ControlSettings(again_s=0.01, again_cap_s=0.05)
-        fence, told = Fence(lambda: 0.0), list[tuple[str, str]]()
-        tools = Tools(
-            directory, KEYS, feed, cast("Any", nodes), cast("Any", None), fence, settings, Absences(), lambda: 0.0,
-            lambda what, why: told.append((what, why)), leader, 0,
-        )  # fmt: skip
+        tools = tools_with(directory=directory, keys=KEYS, feed=feed, foremen=nodes, settings=settings, leader_revision=leader)
 
         async def keep() -> None:
             fold = ClusterFold(KEYS)

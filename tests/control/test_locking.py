@@ -1,21 +1,19 @@
 """Locking believes no log that was emptied, whatever it says: not even one of the first layout, which began with nothing."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import pytest
 
 from foreman.control.attempt import Attempt
 from foreman.control.cluster_view import ClusterView
-from foreman.control.fence import Fence
 from foreman.control.ports import LogState
 from foreman.control.recovery import locking
 from foreman.control.recovery.locking import lock_old_services
-from foreman.control.recovery.recovery import Recovery, Tools
-from foreman.control.settings import ControlSettings
+from foreman.control.recovery.recovery import Recovery
 from foreman.core.health import Health
 from foreman.core.views import WorkerInfo
 from foreman.directory.records import ClusterSpec, Layout, NodeRecord, Placement, StorageTeam
+from tests.control.tools import tools_with
 
 LOG = Placement("log-1-0badcafe-0-00000000", "n1")
 STRAY = "log-1-0badcafe-7-00000000"
@@ -45,12 +43,7 @@ class World:
 
 async def locked(first: LogState, second: LogState) -> Recovery:
     world = World([first, second])
-    fence = Fence(lambda: 0.0)
-    fence.renew(0.0, 10.0)
-    unused = cast("Any", None)
-    tools = Tools(
-        unused, unused, unused, cast("Any", world), cast("Any", world), fence, ControlSettings(), unused, lambda: 0.0, unused, 1, 1
-    )  # fmt: skip
+    tools = tools_with(foremen=world, data=world)
     team = StorageTeam(b"", None, (Placement("storage-1-0badcafe-0-00000000", "away"),))
     layout = Layout(1, "0badcafe", 0, (LOG,), (team,), 0)
     recovery = Recovery(Attempt(2, "deadbeef"), tools, ClusterView(nodes={"n1": NodeRecord("n1", "")}, layout=layout), ClusterSpec(1, 1))

@@ -1,22 +1,20 @@
 """A layout is published once, and what somebody else wrote in its place ends the epoch, whatever it is."""
 
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
 from foreman.control.attempt import Attempt
 from foreman.control.cluster_view import ClusterView
-from foreman.control.fence import Fence
 from foreman.control.recovery.outcome import Next, Superseded
 from foreman.control.recovery.publishing import layout_of, publish
-from foreman.control.recovery.recovery import Recovery, Tools
-from foreman.control.settings import ControlSettings
+from foreman.control.recovery.recovery import Recovery
 from foreman.control.teams import StoragePlan
 from foreman.directory.keys import ClusterKeys
 from foreman.directory.port import Directory, Put
 from foreman.directory.records import ClusterSpec, Layout, Placement, StorageTeam, encode, readable
 from foreman.directory.sqlite.engine import SqliteDirectory
+from tests.control.tools import tools_with
 
 KEYS = ClusterKeys("demo")
 
@@ -24,13 +22,7 @@ KEYS = ClusterKeys("demo")
 async def recovery_on(directory: Directory) -> Recovery:
     """One that has come to publishing, under a leader and an epoch that stand there."""
     written = await directory.transact([], [Put(KEYS.leader, b"leads"), Put(KEYS.epoch, b"7")])
-    fence = Fence(lambda: 0.0)
-    fence.renew(0.0, 10.0)
-    unused = cast("Any", None)
-    tools = Tools(
-        directory, KEYS, unused, unused, unused, fence, ControlSettings(), unused, lambda: 0.0, lambda _what, _why: None,
-        written.revision, written.revision,
-    )  # fmt: skip
+    tools = tools_with(directory=directory, keys=KEYS, leader_revision=written.revision, epoch_revision=written.revision)
     recovery = Recovery(Attempt(7, "0badcafe"), tools, ClusterView(), ClusterSpec(1, 1))
     recovery.logs = (Placement("log", "n1"),)
     recovery.storage = StoragePlan((StorageTeam(b"", None, (Placement("storage", "n1"),)),))
