@@ -27,6 +27,7 @@ from benchmarks.facts import machine
 from foreman.api.client import RemoteForeman
 from foreman.cli.demo.cluster import Story, client_of, followed
 from foreman.cli.demo.machines import CLUSTER, LEASE_S, Machine, Machines, machines
+from foreman.cli.demo.misfortunes import is_whole
 from foreman.control.cluster_view import ClusterView
 from foreman.core.mutations import Set
 from foreman.directory.keys import ClusterKeys
@@ -91,11 +92,7 @@ class Bench:
 
         def holds(view: ClusterView) -> bool:
             layout = view.watched
-            if layout is None:
-                return False
-            workers = [*layout.logs, *(member for team in layout.teams for member in team.members)]
-            full = all(len(team.members) == SPEC.storage_replicas and not team.joining for team in layout.teams)
-            return full and all(worker in view.services for worker in workers)
+            return is_whole(view, SPEC.storage_replicas) and layout is not None and not any(team.joining for team in layout.teams)
 
         while True:
             assert await self.story.feed.until(holds, WITHIN_S), f"not whole: {self.story.feed.view.status}"

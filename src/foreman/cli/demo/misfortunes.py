@@ -17,6 +17,7 @@ from foreman.cli.demo.pushing import Pushing
 from foreman.cli.demo.telling import Told
 from foreman.control.cluster_view import ClusterView
 from foreman.control.feed import Feed
+from foreman.control.named import names_of
 from foreman.control.naming import shown_nodes
 from foreman.core.errors import ForemanTimeout
 from foreman.core.views import WorkerInfo
@@ -32,6 +33,14 @@ AWAY_S: Final = 3.0
 LOOK_S: Final = 0.02
 HEALED_S: Final = 45.0
 REPLICAS: Final = 2
+
+
+def is_whole(view: ClusterView, replicas: int) -> bool:
+    """Whether a layout serves with all whom it names and full teams."""
+    layout = view.watched
+    if layout is None:
+        return False
+    return names_of(layout) <= view.services.keys() and all(len(team.members) == replicas for team in layout.teams)
 
 
 class Outcome:
@@ -62,15 +71,7 @@ class Misfortunes:
 
     async def whole(self) -> Layout:
         """The layout, once one serves with all its logs and full teams."""
-
-        def holds(view: ClusterView) -> bool:
-            layout = view.watched
-            if layout is None:
-                return False
-            workers = [*layout.logs, *(member for team in layout.teams for member in team.members)]
-            return all(worker in view.services for worker in workers) and all(len(team.members) == REPLICAS for team in layout.teams)
-
-        if not await self._feed.until(holds, HEALED_S):
+        if not await self._feed.until(lambda view: is_whole(view, REPLICAS), HEALED_S):
             raise ForemanTimeout("a layout with all its logs and full storage teams", HEALED_S)
         assert self._feed.view.layout is not None
         return self._feed.view.layout
@@ -165,7 +166,7 @@ class Misfortunes:
         async with asyncio.timeout(HEALED_S), RemoteForeman.connect(machine.data) as foreman:
             while True:
                 layout = await self.whole()
-                named = {worker.id for worker in (*layout.logs, *(each for team in layout.teams for each in team.members))}
+                named = {worker.id for worker in names_of(layout)}
                 here = {worker.id for worker in await foreman.all()}
                 if here <= named:
                     return f"old workers gone, {len(here)} of layout {layout.epoch} there; teams full"
