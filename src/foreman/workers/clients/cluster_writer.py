@@ -17,6 +17,7 @@ from foreman.core.errors import ForemanError, ForemanTimeout, ForemanUnavailable
 from foreman.core.mutations import Mutation, Version
 from foreman.workers.clients.cluster_layout import FIRST_PAUSE_S, ClusterLayout, Newest
 from foreman.workers.clients.log_pipe import LogPipe
+from foreman.workers.clients.log_set import on_all
 from foreman.workers.wire.transactions import encode_transaction
 
 MAX_IN_FLIGHT: Final = 200
@@ -74,11 +75,7 @@ class _Era:
         return high
 
     async def _on_all(self, version: Version, previous: Version, transaction: bytes) -> None:
-        """Raises what the first log that refused said, after the others have answered."""
-        pushes = (log.push(version, previous, transaction, epoch=self.layout.epoch) for log in self._logs)
-        for outcome in await asyncio.gather(*pushes, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await on_all(log.push(version, previous, transaction, epoch=self.layout.epoch) for log in self._logs)
 
     async def close(self) -> None:
         for log in self._logs:

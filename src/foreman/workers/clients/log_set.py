@@ -5,7 +5,7 @@ is repeated with the same version (harmless where it succeeded) or left to a rec
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,16 +41,17 @@ class LogSet:
 
     async def push(self, version: Version, previous_version: Version, mutations: Sequence[Mutation], *, epoch: int = 0) -> None:
         """To all logs at once; returns when all have it. Raises what the first log that refused said (see LogClient.push)."""
-        await self.push_encoded(version, previous_version, encode_transaction(mutations), epoch=epoch)
-
-    async def push_encoded(self, version: Version, previous_version: Version, transaction: bytes, *, epoch: int = 0) -> None:
-        """As :meth:`push`, with a transaction that :func:`encode_transaction` made."""
-        pushes = [log.push_encoded(version, previous_version, transaction, epoch=epoch) for log in self.logs]
-        for outcome in await asyncio.gather(*pushes, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        transaction = encode_transaction(mutations)
+        await on_all(log.push_encoded(version, previous_version, transaction, epoch=epoch) for log in self.logs)
 
     async def last_version(self) -> Version:
         """The newest version that every log has."""
         infos = await asyncio.gather(*(log.info("last_version") for log in self.logs))
         return min(int(info["last_version"]) for info in infos)
+
+
+async def on_all(pushes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All at once. Raises what the first log that refused said, after the others have answered."""
+    for outcome in await asyncio.gather(*pushes, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
