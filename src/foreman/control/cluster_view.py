@@ -128,14 +128,14 @@ class ClusterFold:
     def _add(self, record: Record) -> None:
         if isinstance(record, DrainRecord):
             self._draining |= {record.node}
-        elif (place := _place_of(record, self._keys)) is not None:
+        elif (place := _place_of(record)).map:
             self._unshare(place.map)
             getattr(self, place.map)[place.under] = record
 
     def _remove(self, record: Record) -> None:
         if isinstance(record, DrainRecord):
             self._draining -= {record.node}
-        elif (place := _place_of(record, self._keys)) is not None:
+        elif (place := _place_of(record)).map:
             self._unshare(place.map)
             getattr(self, place.map).pop(place.under, None)
 
@@ -147,21 +147,18 @@ class ClusterFold:
 
     def _decode(self, event: KeyValue) -> Record | None:
         """The record; None for a key of a later version of this program. Raises InvalidRecord: also when it stands under another's key."""
-        record = self._read(event)
-        place = None if record is None else _place_of(record, self._keys)
-        if place is not None and place.at != event.key:
-            raise InvalidRecord(repr(event.key), f"it belongs under {place.at!r}")
-        return record
-
-    def _read(self, event: KeyValue) -> Record | None:
         parts = event.key.removeprefix(self._prefix).decode("utf-8", "replace").split("/")
         match parts:
             case [name] if name in _SINGLE:
                 return decode(_SINGLE[name], event.key, event.value)
-            case [folder, _] if folder in _NAMED:
-                return decode(_NAMED[folder], event.key, event.value)
-            case ["services", _, _]:
-                return decode(ServiceRecord, event.key, event.value)
+            case [folder, name] if folder in _NAMED:
+                record = decode(_NAMED[folder], event.key, event.value)
+                _check_own(event.key, name, _place_of(record).under)
+                return record
+            case ["services", node, name]:
+                service = decode(ServiceRecord, event.key, event.value)
+                _check_own(event.key, (node, name), (service.node, service_name(self._keys.cluster, WorkerId(service.id))))
+                return service
             case _:
                 return None
 
@@ -191,29 +188,32 @@ class ClusterFold:
 
 
 class _Place(NamedTuple):
-    """Where a record stands: in which map of the fold, under what, and ``at`` which key of the directory, so that no two take one place."""
+    """In which map of the fold a record stands, and under what; ``map`` "": there is one of its kind, found by its key."""
 
     map: str
     under: str | Placement
-    at: bytes
 
 
-def _place_of(record: Record, keys: ClusterKeys) -> _Place | None:
-    """None: there is one of its kind, found by its key."""
+def _place_of(record: Record) -> _Place:
     match record:
         case NodeRecord():
-            return _Place("_nodes", record.id, keys.node(record.id))
+            return _Place("_nodes", record.id)
         case ServiceRecord():
-            at = keys.service(record.node, service_name(keys.cluster, WorkerId(record.id)))
-            return _Place("_services", Placement(record.id, record.node), at)
+            return _Place("_services", Placement(record.id, record.node))
         case HealthRecord():
-            return _Place("_health", record.node, keys.health(record.node))
+            return _Place("_health", record.node)
         case WorkerRequest():
-            return _Place("_requests", record.id, keys.request(record.id))
+            return _Place("_requests", record.id)
         case DrainRecord():
-            return _Place("_draining", record.node, keys.draining(record.node))
+            return _Place("_draining", record.node)
         case LeaderRecord() | EpochRecord() | IdentityRecord() | ClusterSpec() | Layout() | StatusRecord() | StoryRecord():
-            return None
+            return _Place("", "")
+
+
+def _check_own(key: bytes, stands: object, belongs: object) -> None:
+    """So no two records take one place. Raises InvalidRecord."""
+    if stands != belongs:
+        raise InvalidRecord(repr(key), f"it belongs under {belongs}")
 
 
 def view_of(keys: ClusterKeys, snapshot: Snapshot) -> ClusterView:
