@@ -152,7 +152,7 @@ class ClusterFold:
             case [name] if name in _SINGLE:
                 return decode(_SINGLE[name], event.key, event.value)
             case [folder, name] if folder in _NAMED:
-                record = decode(_NAMED[folder], event.key, event.value)
+                record: Record = decode(_NAMED[folder], event.key, event.value)
                 _check_own(event.key, name, _place_of(record).under)
                 return record
             case ["services", node, name]:
