@@ -25,6 +25,7 @@ from foreman.directory.keys import ClusterKeys
 from foreman.directory.opening import open_directory
 from foreman.directory.records import Layout, Placement, StorageTeam
 from foreman.workers.clients import LogSet, StorageClient
+from foreman.workers.storage.key_range import KeyRange
 from tests.deadline import wait_until_async
 
 CLUSTER: Final = "demo"
@@ -231,8 +232,8 @@ def transaction(number: int) -> list[Mutation]:
 
 def expected(count: int, team: StorageTeam = ALL_KEYS) -> dict[bytes, bytes]:
     """What there is of the team's keys after ``count`` transactions."""
-    pairs = {b"key %d" % number: b"value %d" % number for number in range(count)}
-    return {key: value for key, value in pairs.items() if team.begin <= key and (team.end is None or key < team.end)}
+    keys, pairs = KeyRange(team.begin, team.end), {b"key %d" % number: b"value %d" % number for number in range(count)}
+    return {key: value for key, value in pairs.items() if keys.contains(key)}
 
 
 async def _reached(storage: StorageClient, version: int) -> bool:

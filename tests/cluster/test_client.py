@@ -12,13 +12,12 @@ import pytest
 from foreman import Foreman
 from foreman.api.cluster_layouts import DirectoryLayouts
 from foreman.core.mutations import Set
-from foreman.directory.keys import ClusterKeys
 from foreman.directory.opening import open_directory
-from foreman.directory.port import Put
-from foreman.directory.records import ClusterSpec, Placement, encode
+from foreman.directory.records import Placement
 from foreman.workers.clients import ClusterClient
 from foreman.workers.clients.cluster_layout import ClusterLayout
 from tests.cluster.nodes import CLUSTER, HEALED_WITHIN_S, RealCluster, real_cluster
+from tests.cluster.steps import configure
 from tests.deadline import wait_until_async
 
 pytestmark = pytest.mark.timeout(120)
@@ -28,11 +27,6 @@ pytestmark = pytest.mark.timeout(120)
 async def client_by_directory(cluster: RealCluster) -> AsyncIterator[ClusterClient]:
     async with open_directory(cluster.directory) as directory, ClusterClient(DirectoryLayouts(directory, CLUSTER)) as client:
         yield client
-
-
-async def wish(cluster: RealCluster, spec: ClusterSpec) -> None:
-    async with open_directory(cluster.directory) as directory:
-        await directory.transact([], [Put(ClusterKeys(CLUSTER).spec, encode(spec))])
 
 
 async def kill(cluster: RealCluster, worker: Placement) -> None:
@@ -47,7 +41,7 @@ async def test_pushes_and_reads_go_on_through_a_lost_log_and_a_lost_leader(tmp_p
         client_by_directory(cluster) as other,
         Foreman.connect_cluster(*(node.data for node in cluster.nodes.values())) as client,
     ):
-        await wish(cluster, ClusterSpec(2, 2, (b"key 5",)))
+        await configure(cluster.nodes["a"], "--logs", "2", "--storage-replicas", "2", "--split", "key 5")
         pushed: dict[bytes, bytes] = {}
         versions: list[int] = []
         ending = asyncio.Event()

@@ -24,7 +24,7 @@ LIBRARIES: Final = sorted(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1"))
 NO_FAKETIME: Final = "NOT TESTED: jumps of the wall clock. No libfaketime on this machine; install Debian's faketime"
 
 pytestmark = [
-    needs_etcd, pytest.mark.slow, pytest.mark.timeout(240),
+    needs_etcd, pytest.mark.timeout(240),
     pytest.mark.skipif(not LIBRARIES, reason=NO_FAKETIME),
 ]  # fmt: skip
 HOUR_S: Final = 3600

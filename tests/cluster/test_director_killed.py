@@ -23,7 +23,7 @@ from tests.cluster.pushing import pushing
 from tests.cluster.steps import configure, only_named_workers_run
 from tests.deadline import wait_until_async
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 FIRST_TIME: Final = "initialising"
 CHOSEN: Final = ("recruiting logs", "unlocking", "publishing")

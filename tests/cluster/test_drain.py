@@ -15,7 +15,7 @@ from tests.cluster.nodes import RealCluster, RealNode, real_cluster
 from tests.cluster.steps import all_members_have, configure, has_a_log_on
 from tests.deadline import wait_until_async
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.timeout(150)
 
 
 async def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -23,7 +23,7 @@ from tests.deadline import wait_until_async
 from tests.directory.conftest import needs_etcd
 from tests.directory.etcd_server import EtcdCluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 LONG_LEASE_S: Final = 4.0
 """Not lost on a busy machine: a recovery after the copy would make it worthless."""
 NO_ETCDCTL: Final = "NOT TESTED: an etcd that is restored from a copy. No `etcdctl` on this machine; install Debian's etcd-client"

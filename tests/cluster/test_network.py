@@ -15,9 +15,9 @@ from foreman.api.cluster_layouts import DirectoryLayouts
 from foreman.core.mutations import Set
 from foreman.core.views import WorkerInfo
 from foreman.directory.opening import open_directory
-from foreman.directory.records import StorageTeam
 from foreman.workers.clients import ClusterClient, LogClient, StorageClient
 from foreman.workers.clients.replica import Unreachable
+from foreman.workers.storage.key_range import KeyRange
 from foreman.workers.wire.tls import client_context
 from tests.cluster.nodes import CLUSTER, HEALED_WITHIN_S, RealCluster, RealNode, real_cluster, shown_by
 from tests.cluster.steps import configure
@@ -80,12 +80,9 @@ async def test_a_cluster_lives_on_a_network_and_survives_a_lost_machine(tmp_path
         whole = await cluster.serving(above=first.epoch, members=2)
         version = await push(client, pushed, 10)
         for team in whole.teams:
+            keys = KeyRange(team.begin, team.end)
             for member in team.members:
-                await holds(cluster, member.node, member.id, tmp_path, {k: v for k, v in pushed.items() if team_has(team, k)}, version)
-
-
-def team_has(team: StorageTeam, key: bytes) -> bool:
-    return team.begin <= key and (team.end is None or key < team.end)
+                await holds(cluster, member.node, member.id, tmp_path, {k: v for k, v in pushed.items() if keys.contains(k)}, version)
 
 
 async def holds(cluster: RealCluster, node: str, id: str, folder: Path, expected: dict[bytes, bytes], version: int) -> None:

@@ -20,7 +20,7 @@ from tests.cluster.embedded import node_on, two_nodes
 from tests.deadline import wait_until_async
 
 WITHIN_S = 30.0
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.timeout(90)
 
 
 async def view_of(node: ForemanInterface) -> ClusterView:

@@ -18,7 +18,7 @@ from tests.cluster.steps import all_are_there, on_etcd, workers_of
 from tests.deadline import wait_until_async
 from tests.directory.conftest import needs_etcd
 
-pytestmark = [needs_etcd, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [needs_etcd, pytest.mark.timeout(240)]
 
 AWAY_S: Final = float(os.environ.get("ETCD_AWAY_S", 2.5 * LEASE_S))
 

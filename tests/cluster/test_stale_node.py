@@ -19,7 +19,7 @@ from tests.cluster.steps import all_are_there, on_etcd, only_named_workers_run
 from tests.deadline import wait_until_async
 from tests.directory.conftest import needs_etcd
 
-pytestmark = [needs_etcd, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [needs_etcd, pytest.mark.timeout(240)]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from foreman.core.interface import ForemanInterface
 from tests.cluster.embedded import two_nodes, until
 
 WITHIN_S = 30.0
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.timeout(90)
 
 
 async def ids(*nodes: ForemanInterface) -> list[str]:
