@@ -1,17 +1,22 @@
 """ClusterClient against real logs and layouts that a test gives: what is acknowledged, what is kept, what is pushed again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from foreman.core.data_errors import TooLarge, TransactionOutOfOrder
-from foreman.core.errors import ForemanTimeout
+from foreman.core.errors import ForemanTimeout, ForemanUnavailable
 from foreman.core.mutations import MAX_VALUE_BYTES, Mutation, Set
 from foreman.workers.clients import ClusterClient, LogClient
 from foreman.workers.clients.cluster_layout import ClusterLayout, Team
 from foreman.workers.clients.cluster_writer import AcknowledgedLost
+from foreman.workers.clients.log_pipe import LogPipe
+from foreman.workers.clients.replica import Unreachable
 from tests.deadline import wait_until_async
 from tests.workers.log.conftest import NewWorker
 from tests.workers.log.worker_process import WorkerProcess
@@ -24,9 +29,11 @@ class Given:
         self._newest: ClusterLayout | None = None
         self._changed = asyncio.Condition()
 
-    async def publish(self, epoch: int, logs: Sequence[WorkerProcess], last_version: int = 0) -> None:
+    async def publish(
+        self, epoch: int, logs: Sequence[WorkerProcess], last_version: int = 0, members: tuple[str, ...] = ("unix:/nowhere",)
+    ) -> None:
         async with self._changed:
-            teams = (Team(b"", None, ("unix:/nowhere",)),)
+            teams = (Team(b"", None, members),)
             self._newest = ClusterLayout(epoch, last_version, tuple(log.endpoint for log in logs), teams)
             self._changed.notify_all()
 
@@ -180,6 +187,76 @@ async def test_a_push_that_nobody_waits_for_goes_on_and_those_after_it_too(new_w
         assert await client.push(transaction(4)) == 4
         assert client.under_way == []
     assert await whole(log) == [(number, transaction(number)) for number in range(1, 5)]
+
+
+CALLS: list[Callable[[ClusterClient], Awaitable[object]]] = [
+    lambda client: client.push(transaction(2)),
+    lambda client: client.get(b"key"),
+    lambda client: client.layout(after=7),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=["push", "get", "layout"])
+@pytest.mark.parametrize("state", ["no layout", "nobody there", "pushed before", "silent"])
+async def test_whoever_waits_hears_at_once_that_the_client_is_closed(
+    new_worker: NewWorker, home: Path, call: Callable[[ClusterClient], Awaitable[object]], state: str
+) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    log, layouts = new_worker(), Given()
+    async with await asyncio.start_unix_server(silent, f"{home}/silent.sock"), client_of(layouts) as client:
+        if state == "pushed before":
+            await layouts.publish(1, [log.start()])
+            assert await client.push(transaction(1)) == 1
+            log.kill()
+        elif state == "nobody there":
+            await layouts.publish(1, [log])
+        elif state == "silent":
+            await layouts.publish(1, [log], members=(f"unix:{home}/silent.sock",) * 2)
+        waiting = asyncio.ensure_future(call(client))
+        await asyncio.wait([waiting], timeout=0.1)
+        await client.close()
+        async with asyncio.timeout(10):
+            with pytest.raises(ForemanUnavailable, match="this client is closed"):
+                await waiting
+            with pytest.raises(ForemanUnavailable, match="this client is closed"):
+                await call(client)
+
+
+async def test_a_log_that_is_found_after_the_client_was_closed_keeps_no_connection(home: Path) -> None:
+    connected, ended = asyncio.Event(), asyncio.Event()
+
+    class SlowForeman:
+        """Tells where a log is when the test says so."""
+
+        def __init__(self) -> None:
+            self.asked, self.told = asyncio.Event(), asyncio.Event()
+
+        async def info(self, id: str) -> Any:
+            self.asked.set()
+            await self.told.wait()
+            return SimpleNamespace(id=id, endpoint=f"unix:{home}/log.sock", local_endpoint=None)
+
+    async def log(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        assert await reader.read() == b""
+        writer.close()
+        ended.set()
+
+    foreman = SlowForeman()
+    async with await asyncio.start_unix_server(log, f"{home}/log.sock"), asyncio.timeout(10):
+        pipe = LogPipe((foreman, "log_1"), None, 5.0)
+        asking = asyncio.create_task(pipe.last_version())
+        await foreman.asked.wait()
+        await pipe.close()
+        foreman.told.set()
+        with pytest.raises(Unreachable, match="this client is closed"):
+            await asking
+        await connected.wait()
+        await ended.wait()
 
 
 async def _has(log: WorkerProcess, version: int) -> bool:

@@ -39,7 +39,8 @@ class ClusterClient:
         await self.close()
 
     async def close(self) -> None:
-        """Pushes that are under way may be in the cluster or not; reads under way fail."""
+        """Whoever still waits hears ForemanUnavailable; pushes that are under way may be in the cluster or not."""
+        self._newest.end()
         await self._writer.close()
         await self._reader.close()
         await self._newest.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from foreman.core.errors import ForemanUnavailable
 from foreman.core.mutations import Version
 from foreman.workers.clients.replica import Where
 
@@ -63,6 +64,11 @@ async def news(changed: asyncio.Event, following: Sequence[asyncio.Task[None]]) 
             task.result()
 
 
+def client_closed() -> ForemanUnavailable:
+    """What is raised to whoever still waits, or asks, when a client is closed."""
+    return ForemanUnavailable("the cluster", "this client is closed")
+
+
 class Newest:
     """The newest layout, for everybody in one client who waits for another. One task asks; any number wait."""
 
@@ -72,6 +78,7 @@ class Newest:
         self._changed = asyncio.Event()
         self._told: list[Callable[[ClusterLayout], None]] = []
         self._following: asyncio.Task[None] | None = None
+        self._ended = False
 
     def begin(self) -> None:
         if self._following is None:
@@ -82,10 +89,12 @@ class Newest:
         self._told.append(told)
 
     async def after(self, epoch: int) -> ClusterLayout:
-        """The newest one, once it is of an epoch above ``epoch``."""
-        while self.layout is None or self.layout.epoch <= epoch:
+        """The newest one, once it is of an epoch above ``epoch``. Raises ForemanUnavailable after :meth:`end`."""
+        while not self._ended:
+            if self.layout is not None and self.layout.epoch > epoch:
+                return self.layout
             await news(self._changed, self._task())
-        return self.layout
+        raise client_closed()
 
     async def after_or_pause(self, epoch: int, pause_s: float) -> float:
         """Wait for the layout after ``epoch``, or for ``pause_s``; how long to wait the next time."""
@@ -96,7 +105,13 @@ class Newest:
             return min(LAST_PAUSE_S, 2 * pause_s)
         return FIRST_PAUSE_S
 
+    def end(self) -> None:
+        """Nobody gets a layout any more; those who wait for one hear that it is over."""
+        self._ended = True
+        self._changed.set()
+
     async def close(self) -> None:
+        self.end()
         following, self._following = self._following, None
         if following is not None:
             following.cancel()

@@ -15,7 +15,7 @@ from typing import Any, Final
 from foreman.core.data_errors import Locked, NewerEpochExists, NotReady, StorageFault, TooManyParked, TransactionOutOfOrder
 from foreman.core.errors import ForemanError, ForemanTimeout, ForemanUnavailable, WorkerNotFound
 from foreman.core.mutations import Mutation, Version
-from foreman.workers.clients.cluster_layout import FIRST_PAUSE_S, ClusterLayout, Newest
+from foreman.workers.clients.cluster_layout import FIRST_PAUSE_S, ClusterLayout, Newest, client_closed
 from foreman.workers.clients.log_pipe import LogPipe
 from foreman.workers.clients.log_set import on_all
 from foreman.workers.wire.transactions import encode_transaction
@@ -127,14 +127,11 @@ class ClusterWriter:
         return version
 
     async def close(self) -> None:
-        """What is under way may be in the cluster or not."""
-        for task in self._carrying.values():
-            task.cancel()
-        await asyncio.gather(*self._carrying.values(), return_exceptions=True)
-        era, self._era = self._era, None
-        if era is not None:
-            self._retire(era)
-        await asyncio.gather(*self._ended, return_exceptions=True)
+        """What is under way may be in the cluster or not, and is carried on no more; whoever waits for it is told."""
+        self._broken = self._broken or client_closed()
+        if self._era is not None:
+            self._retire(self._era)
+        await asyncio.gather(*self._carrying.values(), *self._ended, return_exceptions=True)
 
     # --- the layout ---
 
@@ -200,7 +197,7 @@ class ClusterWriter:
             if self._broken is not None:
                 raise self._broken
             era = self._era
-            assert era is not None, "closing cancels this first"
+            assert era is not None, "it was there when this was taken"
             if version <= era.layout.first_version:
                 return  # every storage worker has it, and no log any more
             try:

@@ -22,6 +22,7 @@ class LogPipe:
         self._link: Link | None = None
         self._open = AsyncExitStack()
         self._connecting = asyncio.Lock()
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -41,7 +42,11 @@ class LogPipe:
         return [(int(version), transaction) for version, transaction in found]
 
     async def close(self) -> None:
-        """Calls under way raise Unreachable."""
+        """Calls under way raise Unreachable, and all that come."""
+        self._closed = True
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
         self._link = None
         await self._open.aclose()
 
@@ -53,11 +58,14 @@ class LogPipe:
                 return await link.send(*words)
         except (OSError, TimeoutError, ValueError) as error:
             if link is not None and link is self._link:
-                await self.close()
+                await self._hang_up()
             raise Unreachable(self.name, str(error) or type(error).__name__) from error
 
     async def _connected(self) -> Link:
         async with self._connecting:
             if self._link is None:
                 self._link = await self._open.enter_async_context(Link.to(await endpoint_of(self._where), self._security))
+            if self._closed:  # meanwhile
+                await self._hang_up()
+                raise ConnectionError("this client is closed")
             return self._link

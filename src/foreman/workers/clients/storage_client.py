@@ -6,7 +6,7 @@ unreachable, or has not the version asked for, is passed over for the next.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, cast
 
@@ -46,6 +46,7 @@ class StorageClient:
         self._timeout_s, self._hedge_after_s = timeout, hedge_after
         self._first = 0
         self._asking: set[asyncio.Task[Any]] = set()
+        self._closed = False
 
     @classmethod
     def connect(
@@ -74,6 +75,7 @@ class StorageClient:
 
     async def close(self) -> None:
         """Drop all connections; calls under way fail."""
+        self._closed = True
         for task in list(self._asking):
             task.cancel()
         await asyncio.gather(*self._asking, return_exceptions=True)
@@ -132,7 +134,8 @@ class StorageClient:
 
     async def lock(self, generation: int, recovery_id: str) -> StorageLocked:
         """Stop the worker from following logs. Raises NewerLockExists, StorageFault."""
-        answer = await self._until_answered(self._only(), b"LOCK", generation, recovery_id.encode())
+        replica = self._only()
+        answer = await self._until_answered(lambda: replica.call(b"LOCK", generation, recovery_id.encode()))
         facts = dict(zip(answer[::2], answer[1::2], strict=True))
         return StorageLocked(facts[b"kind"].decode(), int(facts[b"durable_version"]), int(facts[b"oldest_durable_version"]))
 
@@ -140,32 +143,26 @@ class StorageClient:
         """Let the worker drop what is above ``durable_version`` and follow the logs of ``layout`` (workers/storage/layout.py says
         what may stand there). Raises NotLocked, DurableVersionAhead, InvalidCommand, StorageFault.
         """
-        await self._until_answered(self._only(), b"UNLOCK", durable_version, msgspec.json.encode(layout))
+        replica, encoded = self._only(), msgspec.json.encode(layout)
+        await self._until_answered(lambda: replica.call(b"UNLOCK", durable_version, encoded))
 
     def _only(self) -> Replica:
         if len(self._replicas) != 1:
             raise InvalidRequest(["a lock is for one worker: connect to its endpoint alone"])
         return self._replicas[0]
 
-    async def _until_answered(self, replica: Replica, *words: bytes | int) -> Any:
-        pause_s, deadline = FIRST_PAUSE_S, asyncio.get_running_loop().time() + self._timeout_s
-        while True:
-            try:
-                return await replica.call(*words)
-            except Unreachable:
-                if asyncio.get_running_loop().time() + pause_s >= deadline:
-                    raise
-            await asyncio.sleep(pause_s)
-            pause_s = min(LAST_PAUSE_S, 2 * pause_s)
-
     async def _read(self, *words: bytes | int) -> Any:
-        """The first good answer of any replica; all are tried again, with pauses, while none can be reached."""
+        """The first good answer of any replica."""
+        return await self._until_answered(lambda: self._race(words))
+
+    async def _until_answered(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """What is asked for; it is asked again, with pauses, while nobody can be reached."""
         pause_s, deadline = FIRST_PAUSE_S, asyncio.get_running_loop().time() + self._timeout_s
         while True:
             try:
-                return await self._race(words)
+                return await ask()
             except Unreachable:
-                if asyncio.get_running_loop().time() + pause_s >= deadline:
+                if self._closed or asyncio.get_running_loop().time() + pause_s >= deadline:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(LAST_PAUSE_S, 2 * pause_s)
@@ -185,6 +182,8 @@ class StorageClient:
             done, _ = await asyncio.wait(running, timeout=self._hedge_after_s if may_hedge else None, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 number = running.pop(task)
+                if task.cancelled():
+                    raise Unreachable(self._replicas[number].name, "this client is closed")
                 error = task.exception()
                 if error is None:
                     self._first = number
