@@ -5,6 +5,7 @@ Quick: it fits into what the segment has allocated; it is written to the page ca
 loop with None or with what went wrong, and an error means the same.
 """
 
+import asyncio
 import os
 from collections.abc import Callable
 from functools import partial
@@ -25,18 +26,31 @@ class Committer:
         self._sync = KernelSync.open()
 
     def commit(self, batch: Batch, done: Done) -> None:
-        if self._sync is not None and (begun := self._segments.begin_append(batch)) is not None:
-            descriptor, data = begun
-            if self._sync.begin(descriptor, partial(self._synced, batch, data, done)):
-                return
-        self._disk.submit(partial(self._segments.append, batch), done)
+        try:
+            is_begun = self._begin(batch, done)
+        except Exception as error:  # as the disk's thread does: whatever it is, the writer must hear of it
+            asyncio.get_running_loop().call_soon(done, error)
+            return
+        if not is_begun:
+            self._disk.submit(partial(self._segments.append, batch), done)
+
+    def _begin(self, batch: Batch, done: Done) -> bool:
+        """Whether it goes the quick way."""
+        if self._sync is None or (begun := self._segments.begin_append(batch)) is None:
+            return False
+        descriptor, data = begun
+        return self._sync.begin(descriptor, partial(self._synced, batch, data, done))
 
     def _synced(self, batch: Batch, data: bytes, done: Done, number: int) -> None:
+        wrong: Exception | None = None
         if number:
-            done(SyncFailed(number, os.strerror(number), self._segments.current.path))
-            return
-        self._segments.end_append(batch, data)
-        done(None)
+            wrong = SyncFailed(number, os.strerror(number), self._segments.current.path)
+        else:
+            try:
+                self._segments.end_append(batch, data)
+            except Exception as error:  # as above: nobody else would ever answer the batch
+                wrong = error
+        done(wrong)
 
     def close(self) -> None:
         if self._sync is not None:
