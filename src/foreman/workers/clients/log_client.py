@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 from foreman.core.data_errors import NotReady, TooManyParked
 from foreman.core.mutations import Mutation, Version
 from foreman.workers.clients.replica import Replica, Unreachable, Where
+from foreman.workers.wire.info import read_info
 from foreman.workers.wire.transactions import decode_transaction, encode_transaction
 
 FIRST_PAUSE_S: Final = 0.02
@@ -129,9 +130,8 @@ class LogClient:
 
     async def info(self, *facts: str) -> dict[str, Any]:
         """What the log tells about itself, all or just these facts; numbers as int, None where nothing is known."""
-        text: bytes = await self._call(b"INFO", *(fact.encode() for fact in facts))
-        lines = [line.partition(":") for line in text.decode().splitlines() if line and not line.startswith("#")]
-        return {name: int(value) if value.isdecimal() and name not in {"id", "cluster"} else value or None for name, _, value in lines}
+        told = read_info(await self._call(b"INFO", *(fact.encode() for fact in facts)))
+        return {name: int(value) if value.isdecimal() and name not in {"id", "cluster"} else value or None for name, value in told.items()}
 
     # Recovery.
 

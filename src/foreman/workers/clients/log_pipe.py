@@ -11,6 +11,7 @@ from typing import Any
 
 from foreman.core.mutations import Version
 from foreman.workers.clients.replica import Unreachable, Where, endpoint_of
+from foreman.workers.wire.info import read_info
 from foreman.workers.wire.link import Link
 
 
@@ -33,8 +34,7 @@ class LogPipe:
         await self._call(b"PUSH", b"%d" % epoch, b"%d" % version, b"%d" % previous_version, transaction)
 
     async def last_version(self) -> Version:
-        facts: bytes = await self._call(b"INFO", b"last_version")
-        return int(facts.decode().partition("last_version:")[2].split()[0])
+        return int(read_info(await self._call(b"INFO", b"last_version"))["last_version"])
 
     async def pull(self, start_after: Version, last: Version) -> list[tuple[Version, bytes]]:
         """Some of the transactions after ``start_after``, through ``last``, in order."""

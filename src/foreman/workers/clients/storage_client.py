@@ -17,6 +17,7 @@ from foreman.core.errors import ForemanError, InvalidRequest
 from foreman.core.mutations import Version
 from foreman.workers.clients.replica import Replica, Unreachable, Where
 from foreman.workers.storage.selectors import KeySelector
+from foreman.workers.wire.info import read_info
 
 FIRST_PAUSE_S: Final = 0.02
 LAST_PAUSE_S: Final = 0.5
@@ -126,9 +127,8 @@ class StorageClient:
 
     async def info(self, *facts: str) -> dict[str, Any]:
         """What the worker tells about itself, all or just these facts, as JSON values."""
-        text: bytes = await self._read(b"INFO", *(fact.encode() for fact in facts))
-        lines = [line.partition(":") for line in text.decode().splitlines() if line and not line.startswith("#")]
-        return {name: _value(value) for name, _, value in lines}
+        told = read_info(await self._read(b"INFO", *(fact.encode() for fact in facts)))
+        return {name: _value(value) for name, value in told.items()}
 
     # Recovery. Both may be repeated, so both are, until they are answered.
 

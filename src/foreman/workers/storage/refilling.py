@@ -28,6 +28,7 @@ from foreman.workers.storage.finding import Finder
 from foreman.workers.storage.key_range import KeyRange, cover, parse_key_range, show_key
 from foreman.workers.storage.snapshot import Pair
 from foreman.workers.storage.store import Store
+from foreman.workers.wire.info import read_info
 from foreman.workers.wire.link import Link
 
 PAGE_KEYS: Final = 10_000
@@ -188,11 +189,7 @@ class Refiller:
         return latest, held.intersection(keys)
 
     async def _info(self, link: Link) -> dict[str, str]:
-        answer = await link.call(b"INFO", b"id", b"latest_version", b"key_ranges", b"refilling", timeout_s=ANSWER_IN_S)
-        if not isinstance(answer, bytes):
-            raise TypeError("INFO was answered with no text")
-        lines = [line.partition(":") for line in answer.decode().splitlines() if line and not line.startswith("#")]
-        return {name: value for name, _, value in lines}
+        return read_info(await link.call(b"INFO", b"id", b"latest_version", b"key_ranges", b"refilling", timeout_s=ANSWER_IN_S))
 
     async def _page(self, link: Link, begin: bytes, end: bytes | None, version: Version) -> tuple[list[Pair], bool, Version]:
         """Pairs from ``begin`` on, whether there are more before ``end``, and a version that is not older than they are."""
