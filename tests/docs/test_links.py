@@ -10,7 +10,6 @@ from tests.docs.markdown import ROOT, anchors, links, name_of, pages, prose
 
 _PAGES: Final = pages()
 _OURS: Final = re.compile(r"^(src/foreman|tests|docs|benchmarks)/[\w./-]+$")
-_HOMES: Final = ("", "src/foreman/")
 
 
 @pytest.mark.parametrize("path", _PAGES, ids=name_of)

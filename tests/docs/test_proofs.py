@@ -1,4 +1,4 @@
-"""Tests that a page names are there under these names; docs/mission.md and docs/lessons.md name one for each sentence."""
+"""Tests and files that a page names are there under these names; docs/mission.md and docs/lessons.md name one for each sentence."""
 
 import ast
 import re
@@ -12,6 +12,7 @@ from tests.docs.markdown import ROOT, name_of, pages
 
 _PAGES: Final = ("docs/mission.md", "docs/lessons.md")
 _TEST: Final = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+_FILE: Final = re.compile(r"`((?:core|node|supervisor|workers|api|cli|control|directory|kernel|bootstrap|web|testing)/[\w./]*)`")
 _ROW: Final = re.compile(r"^\| (?!---)(.+) \|$")
 
 
@@ -39,10 +40,7 @@ def test_each_row_names_a_proof(page: str) -> None:
     assert not unproven
 
 
-@pytest.mark.parametrize("page", _PAGES)
-def test_each_file_that_keeps_a_sentence_exists(page: str) -> None:
-    named = re.findall(
-        r"`((?:core|node|supervisor|workers|api|cli|control|directory|kernel|bootstrap)/[\w./]*)`",
-        (ROOT / page).read_text(encoding="utf-8"),
-    )
+@pytest.mark.parametrize("page", [name_of(page) for page in pages() if _FILE.search(page.read_text(encoding="utf-8"))])
+def test_each_file_that_is_named_exists(page: str) -> None:
+    named = _FILE.findall((ROOT / page).read_text(encoding="utf-8"))
     assert not [file for file in named if not (ROOT / "src/foreman" / file).exists()]
