@@ -37,12 +37,17 @@ async def view(directory: Directory) -> ClusterView:
     return view_of(KEYS, await directory.read(KEYS.everything))
 
 
+async def leading(directory: Directory) -> tuple[Teller, asyncio.Task[None]]:
+    """The teller of node a, which leads, and its task."""
+    lease = await directory.grant_lease(60.0)
+    leader = await directory.transact([], [Put(KEYS.leader, encode(LeaderRecord("a", "")), lease.id)])
+    teller = Teller(directory, KEYS, "a", lambda: 1.0, lambda _: {})
+    return teller, asyncio.create_task(teller.run(lease.id, leader.revision))
+
+
 async def test_hostile_words_are_told_bounded_and_a_deposed_leader_tells_nothing(tmp_path: Path) -> None:
     async with SqliteDirectory(tmp_path / "directory.sqlite") as directory:
-        lease = await directory.grant_lease(60.0)
-        leader = await directory.transact([], [Put(KEYS.leader, encode(LeaderRecord("a", "")), lease.id)])
-        teller = Teller(directory, KEYS, "a", lambda: 1.0, lambda _: {})
-        telling = asyncio.create_task(teller.run(lease.id, leader.revision))
+        teller, telling = await leading(directory)
         teller.begin(4, "0a0b0c0d")
         teller.status("stalled", "locking", why="\udc80\0" * 2_000, missing=("\udc80",) * 2 * MAX_MISSING)
         teller.tell("x" * 5_000, "\udc80")
@@ -67,10 +72,7 @@ async def test_hostile_words_are_told_bounded_and_a_deposed_leader_tells_nothing
 async def test_a_status_that_comes_late_does_not_stand_under_a_newer_epoch(tmp_path: Path) -> None:
     """The same leader, two epochs: the write of the first one arrives after that of the second."""
     async with LateDirectory(tmp_path / "directory.sqlite") as directory:
-        lease = await directory.grant_lease(60.0)
-        leader = await directory.transact([], [Put(KEYS.leader, encode(LeaderRecord("a", "")), lease.id)])
-        teller = Teller(directory, KEYS, "a", lambda: 1.0, lambda _: {})
-        telling = asyncio.create_task(teller.run(lease.id, leader.revision))
+        teller, telling = await leading(directory)
 
         async def told(epoch: int) -> bool:
             status = (await view(directory)).status

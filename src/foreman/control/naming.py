@@ -4,6 +4,7 @@ Records and sentences in the directory speak of nodes by id; names are put in wh
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -43,9 +44,7 @@ def shown_nodes(view: ClusterView) -> Mapping[str, str]:
     Nodes without a name are not in it.
     """
     names = _names(view)
-    ids, counts = known_nodes(view) | names.keys(), dict.fromkeys(names.values(), 0)
-    for name in names.values():
-        counts[name] += 1
+    ids, counts = known_nodes(view) | names.keys(), Counter(names.values())
     return {id: name if counts[name] == 1 and name not in ids else f"{name} ({id})" for id, name in names.items()}
 
 
