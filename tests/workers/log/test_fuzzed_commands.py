@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from foreman.core.mutations import Clear
 from foreman.workers.wire import encode_transaction
 from tests.workers.log.worker_process import WorkerProcess
+from tests.workers.wire.framed import command
 
 TRANSACTION = encode_transaction([Clear(b"k")])
 NUMBERS = st.integers(-1, 2**64).map(lambda number: b"%d" % number) | st.sampled_from([b"0", b"1", b"2", b"*", b"", b"x"])
@@ -41,10 +42,6 @@ def connected(worker: WorkerProcess) -> socket.socket:
     return client
 
 
-def frame(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-
-
 def answers(client: socket.socket, count: int) -> list[object]:
     reader = hiredis.Reader(notEnoughData=NotImplemented)
     found: list[object] = []
@@ -63,7 +60,7 @@ def answers(client: socket.socket, count: int) -> list[object]:
 def test_no_words_whatever_crash_it(fuzzed: WorkerProcess, commands: list[tuple[bytes, list[bytes]]]) -> None:
     asked = [(name, *words) for name, words in commands if not {b"BLOCK", b"unix:/none"}.intersection(words)]
     with connected(fuzzed) as client:
-        client.sendall(b"".join(frame(*words) for words in asked) + frame(b"PING", b"alive"))
+        client.sendall(b"".join(command(*words) for words in asked) + command(b"PING", b"alive"))
         parked = [words for words in asked if words[0] == b"PUSH" and len(words) == 5 and words[2].isdigit()]
         if not parked:  # one that waits for its predecessor holds back the answers behind it
             assert answers(client, len(asked) + 1)[-1] == b"alive"
@@ -81,7 +78,7 @@ def test_no_bytes_whatever_crash_it(fuzzed: WorkerProcess, junk: bytes) -> None:
 def works(worker: WorkerProcess) -> None:
     """It answers others, and its health is ok."""
     with connected(worker) as client:
-        client.sendall(frame(b"INFO", b"health", b"last_version"))
+        client.sendall(command(b"INFO", b"health", b"last_version"))
         (info,) = answers(client, 1)
         assert isinstance(info, bytes)
         assert b"health:ok" in info

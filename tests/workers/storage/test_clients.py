@@ -26,6 +26,7 @@ from tests.workers.storage.asking import until_durable
 from tests.workers.storage.fake_log import FakeLog
 from tests.workers.storage.test_commands import NAMES, WORDS
 from tests.workers.storage.worker_process import WorkerProcess
+from tests.workers.wire.framed import command
 
 Start = Callable[..., WorkerProcess]
 LOGS = {"logs": ["log_1"], "version_wait_s": 10}
@@ -167,9 +168,7 @@ def lonely(tmp_path_factory: pytest.TempPathFactory) -> object:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_arguments_whatever_crash_it(lonely: WorkerProcess, commands: list[tuple[bytes, list[bytes]]]) -> None:
     frames = [
-        b"*%d\r\n" % (1 + len(words)) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in (name, *words))
-        for name, words in [*commands, (b"PING", [b"alive"])]
-        if not any(word.upper() == b"WAIT" for word in words)
+        command(name, *words) for name, words in [*commands, (b"PING", [b"alive"])] if not any(word.upper() == b"WAIT" for word in words)
     ]
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(5)

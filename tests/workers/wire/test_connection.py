@@ -10,8 +10,8 @@ import redis.asyncio as redis
 
 from foreman.workers.wire import Limits
 from tests.deadline import wait_until_async
+from tests.workers.wire.framed import command
 from tests.workers.wire.serving import Serving, serving
-from tests.workers.wire.test_framing import command
 
 
 async def exchange(served: Serving, data: bytes) -> bytes:

@@ -5,11 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foreman.workers.wire.framing import suspicious, walk
-
-
-def command(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-
+from tests.workers.wire.framed import command
 
 words = st.lists(st.binary(max_size=40) | st.just(b"\r\n*99999999\r\n"), max_size=6)
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreman.workers.wire import Command, Limits, RespConnection, RespServer, replies
+from tests.workers.wire.framed import command
 
 
 class Recorder(asyncio.Transport):
@@ -28,17 +29,13 @@ def echo(_: RespConnection, words: list[bytes]) -> bytes:
     return replies.bulk(words[-1])
 
 
-def encoded(words: list[bytes]) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
-
-
 WORDS = st.lists(st.binary(max_size=12) | st.integers(60_000, 70_000).map(bytes) | st.just(b"\r\n*3\r\n$1"), max_size=3)
 
 
 @given(st.lists(WORDS, min_size=1, max_size=6), st.lists(st.integers(0, 10**6), max_size=8))
 @settings(max_examples=150, deadline=None)
 def test_each_command_is_answered_at_its_last_byte_and_what_is_unfinished_is_counted(commands: list[list[bytes]], cuts: list[int]) -> None:
-    frames = [encoded([b"ECHO", *words]) for words in commands]
+    frames = [command(b"ECHO", *words) for words in commands]
     stream, ends = b"".join(frames), [sum(map(len, frames[: number + 1])) for number in range(len(frames))]
     server = RespServer({b"ECHO": Command(echo)}, limits=Limits(frame_bytes=1 << 20))
     connection, transport = server.protocol(), Recorder()
@@ -61,7 +58,7 @@ def test_a_large_command_behind_many_small_ones_is_counted_from_where_it_began()
     server = RespServer({b"ECHO": Command(echo)}, limits=Limits(frame_bytes=300_000))
     connection, transport = server.protocol(), Recorder()
     connection.connection_made(transport)
-    small, large = encoded([b"ECHO", b"x" * 50_000]), encoded([b"ECHO", b"y" * 290_000])
+    small, large = command(b"ECHO", b"x" * 50_000), command(b"ECHO", b"y" * 290_000)
     data = small * 4 + large
     for at in range(0, len(data), 100_000):
         connection.data_received(data[at : at + 100_000])
