@@ -77,12 +77,12 @@ class Newest:
         self.layout: ClusterLayout | None = None
         self._changed = asyncio.Event()
         self._told: list[Callable[[ClusterLayout], None]] = []
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
         self._ended = False
 
     def begin(self) -> None:
-        if self._following is None:
-            self._following = asyncio.create_task(self._follow(), name="follow the layout")
+        if not self._following:
+            self._following = [asyncio.create_task(self._follow(), name="follow the layout")]
 
     def tell(self, told: Callable[[ClusterLayout], None]) -> None:
         """Call ``told`` with every layout from the next one on, before anybody who waits goes on."""
@@ -93,7 +93,7 @@ class Newest:
         while not self._ended:
             if self.layout is not None and self.layout.epoch > epoch:
                 return self.layout
-            await news(self._changed, self._task())
+            await news(self._changed, self._following)
         raise client_closed()
 
     async def after_or_pause(self, epoch: int, pause_s: float) -> float:
@@ -112,14 +112,11 @@ class Newest:
 
     async def close(self) -> None:
         self.end()
-        following, self._following = self._following, None
-        if following is not None:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+        following, self._following = self._following, []
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
         await self._layouts.close()
-
-    def _task(self) -> list[asyncio.Task[None]]:
-        return [] if self._following is None else [self._following]
 
     async def _follow(self) -> None:
         epoch = -1
