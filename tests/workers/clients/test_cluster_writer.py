@@ -189,6 +189,24 @@ async def test_a_push_that_nobody_waits_for_goes_on_and_those_after_it_too(new_w
     assert await whole(log) == [(number, transaction(number)) for number in range(1, 5)]
 
 
+async def test_nothing_follows_a_push_that_failed_of_a_fault_of_the_program(new_worker: NewWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, layouts = new_worker().start(), Given()
+    await layouts.publish(1, [log])
+    async with client_of(layouts) as client:
+        assert await client.push(transaction(1)) == 1
+
+        async def broken(*_: object, epoch: int) -> None:
+            raise RuntimeError(f"a fault of the program in epoch {epoch}")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LogPipe, "push", broken)
+            with pytest.raises(RuntimeError, match="a fault of the program"):
+                await client.push(transaction(2))
+        with pytest.raises(RuntimeError, match="a fault of the program"):
+            await client.push(transaction(3), timeout=5.0)
+        assert client.under_way == [2]
+
+
 CALLS: list[Callable[[ClusterClient], Awaitable[object]]] = [
     lambda client: client.push(transaction(2)),
     lambda client: client.get(b"key"),

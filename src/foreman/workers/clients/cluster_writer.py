@@ -99,7 +99,7 @@ class ClusterWriter:
         self._last = self._acknowledged = 0
         self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._carrying: dict[Version, asyncio.Task[None]] = {}
-        self._broken: ForemanError | None = None
+        self._broken: BaseException | None = None
         newest.tell(self._see)
 
     @property
@@ -181,14 +181,13 @@ class ClusterWriter:
 
     def _carried(self, version: Version, task: asyncio.Task[None]) -> None:
         self._room.release()
-        if not task.cancelled():
-            if (error := task.exception()) is None:
-                self._acknowledged = max(self._acknowledged, version)
-            elif isinstance(error, ForemanError):
-                self._broken = self._broken or error
-                return  # it stays among those under way
-        if task.cancelled() or task.exception() is None:
-            self._carrying.pop(version, None)
+        if task.cancelled():  # with its loop
+            return
+        if (error := task.exception()) is not None:
+            self._broken = self._broken or error  # whatever it is: it stays among those under way, and nothing can follow it
+            return
+        self._acknowledged = max(self._acknowledged, version)
+        del self._carrying[version]
 
     async def _carry(self, version: Version, transaction: bytes) -> None:
         """Until every log of one layout has it. Raises what no other layout will change."""
