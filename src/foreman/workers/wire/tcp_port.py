@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any, Final
 
+from foreman.kernel.files import read_bounded
 from foreman.kernel.lost_peers import notice_lost_peers
 
 PORT_FILE: Final = "port"
@@ -59,8 +60,7 @@ def _in_order(ports: range, remembered: int | None) -> Iterator[int]:
 
 def _remembered(run: str) -> int | None:
     try:
-        with open(f"{run}/{PORT_FILE}", "rb") as file:
-            text = file.read(_MAX_DIGITS + 1)
+        text = read_bounded(f"{run}/{PORT_FILE}", _MAX_DIGITS + 1)
     except OSError:
         return None
     return int(text) if text.isdigit() and 0 < int(text) < 1 << 16 else None
